@@ -1,8 +1,8 @@
 """Run as a program: a repository whose publisher is ended by kill -9 at each of its acts on files, one after another.
 
 ``python -m tests.delivery.crash_rounds DIRECTORY STEP [FIRST]`` prints, as JSON, how many times each command was
-ended, at every STEP-th act from the FIRST (0). After each, a client of python-tuf that had followed the repository before
-must read the state before or the state after, and the same command must succeed.
+ended, at every STEP-th act from the FIRST (0). After each, a client of python-tuf that had followed the repository
+before must read the state before or the state after, and the same command must succeed.
 """
 
 import json

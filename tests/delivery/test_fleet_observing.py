@@ -178,3 +178,25 @@ def test_events_that_are_sent_again_and_devices_that_are_out_change_nothing(made
     made.admission.set_state(made.others[1], "quarantined", "ann")
     assert made.table(BEGUN, BEGUN + HOUR) == (len(made.treated), 1, len(made.others) - 1, 0)
     assert made.store.rows("SELECT COUNT(*) AS n FROM events")[0]["n"] == 1
+
+
+@_of("crash > 1%")
+def test_what_happens_after_a_look_by_a_clock_that_was_ahead_is_counted(made: Observed) -> None:
+    year = 365 * 24 * HOUR
+    assert made.table(BEGUN, BEGUN + year) == (len(made.treated), 0, 0, 0)
+    made.tells(made.treated[0], BEGUN + HOUR, "crash", 1)
+    assert made.table(BEGUN + HOUR / 2, BEGUN + 2 * HOUR) == (len(made.treated), 1, 0, 0)
+
+
+@_of("crash x2")
+def test_a_late_event_counts_in_the_interval_in_which_it_is_found_also_where_that_is_looked_at_again(
+    made: Observed,
+) -> None:
+    for device in made.devices:
+        made.says(device, BEGUN + 3 * HOUR)
+    assert made.table(BEGUN, BEGUN + HOUR).treated_failures == 0
+    made.tells(made.treated[0], BEGUN + HOUR - 10, "crash", 1)
+    made.says(made.treated[0], BEGUN + 3 * HOUR)
+    for _ in range(2):
+        assert made.table(BEGUN + HOUR, BEGUN + 2 * HOUR).treated_failures == 1
+    assert made.table(BEGUN + 2 * HOUR, BEGUN + 3 * HOUR).treated_failures == 0

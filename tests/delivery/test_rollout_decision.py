@@ -187,6 +187,17 @@ def test_nothing_is_looked_at_after_an_end_at_which_devices_stay() -> None:
     assert next_look(SPEC, returned) == START + 2.5 * DAY
 
 
+def test_a_clock_that_was_ahead_for_a_moment_holds_up_no_look_and_no_halt() -> None:
+    ahead = decide(SPEC, NEW, None, START + 365 * DAY)
+    assert ahead.began == (START + 365 * DAY,)
+    rollout = replace(ROLLOUT.new("next", SPEC), status=ahead)
+    right = reconcile_rollout(rollout, Observed(), START).status
+    assert (right.looked, right.since, right.began, right.reason) == (START, START, (START,), "Soaking")
+    assert [each.reason for each in right.steps] == ["WaveBegan", "ClockWasAhead"]
+    assert next_look(SPEC, right) == START + DAY / 2
+    assert decide(SPEC, right, _seen(START + DAY / 2, BAD), START + DAY / 2).state == "Halted"
+
+
 def test_a_limit_needs_no_devices_to_compare_with() -> None:
     rule = parse_halt_rule("p90_ms > 40")
     spec = _spec(halt_when=(rule,), waves=(Wave(percent=100, soak_seconds=30 * 86_400),))

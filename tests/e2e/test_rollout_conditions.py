@@ -68,8 +68,9 @@ def test_rings_and_named_devices_move_first_once_enough_people_have_approved(sho
     shop.start("rings", "v2", "--approvals", "2", waves=f"ring:staff,device:{named.device},100%")
 
     def approved(wave: int, moved: list[int]) -> None:
-        for who in ("ann", "ann"):
-            shop.machine.run("rollout", "approve", "rings", "--by", who)
+        shop.machine.run("rollout", "approve", "rings", "--by", "ann")
+        again = shop.machine.run("rollout", "approve", "rings", "--by", "ann", code=2)
+        assert f"ann has approved wave {wave} already; another person has to" in again
         shop.calls_until(lambda: shop.status("rings")["reason"] == "NotApproved", "it waits for approval")
         assert shop.status("rings").get("wave", 0) == wave - 1  # one person twice is one person
         assert f"one person has to approve wave {wave}" in shop.status("rings")["message"]

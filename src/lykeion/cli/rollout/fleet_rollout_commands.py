@@ -75,15 +75,15 @@ def _change(name: str, help_text: str, done: str, changes: Callable[[Any], Any])
     return click.command(name, help=help_text)(argument(place_options(run)))
 
 
-pause = _change("pause", "Begin no further wave.", "is paused", lambda each: rollouts.with_spec(each, pause=True))
-resume = _change("resume", "Go on after a pause.", "goes on", lambda each: rollouts.with_spec(each, pause=False))
+pause = _change("pause", "Begin no further wave.", "is paused", lambda each: rollouts.paused(each))
+resume = _change("resume", "Go on after a pause.", "goes on", lambda each: rollouts.resumed(each))
 halt = _change(
     "halt", "End a rollout; devices that moved return, or stay if it says so.", "is halted",
-    lambda each: rollouts.with_spec(each, halt=_now()),
+    lambda each: rollouts.halted(each, _now()),
 )  # fmt: skip
 rollback = _change(
     "rollback", "Return all devices that moved, also after the end.", "is rolled back",
-    lambda each: rollouts.with_spec(each, rollback=_now()),
+    lambda each: rollouts.rolled_back(each, _now()),
 )  # fmt: skip
 
 
@@ -94,15 +94,9 @@ rollback = _change(
 @place_options
 def approve(name: str, wave: int | None, by: str, fleet: Path, namespace: str) -> None:
     """Let a wave begin that people have to approve."""
-
-    def approved(found: rollouts.Rollout) -> rollouts.Rollout:
-        number = wave or min(found.status.wave + 1, len(found.spec.waves))
-        given = rollouts.Approval(wave=number, by=by)
-        return rollouts.with_spec(found, approvals=(*found.spec.approvals, given))
-
     key = rollout_key(name, namespace)
-    found: rollouts.Rollout = with_fleet_resources(
-        fleet, namespace, lambda store: change_rollout(store, key, approved)
+    found = with_fleet_resources(
+        fleet, namespace, lambda store: change_rollout(store, key, lambda each: rollouts.approved(each, by, wave))
     )
     print_line(f"rollout {name}: wave {found.spec.approvals[-1].wave} is approved by {by}")
 

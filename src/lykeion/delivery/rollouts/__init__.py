@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .rollout_decision import decide, described, described_devices, has_ended
     from .rollout_deletion import why_needed
     from .rollout_power import WANTED_POWER, FleetTooSmall, RulePower, check_power, described_power, rule_powers
+    from .rollout_requests import WithoutEffect, approved, halted, paused, resumed, rolled_back
     from .rollout_resource import (
         ROLLOUT,
         Approval,
@@ -44,11 +45,12 @@ __all__ = [
     "ROLLOUT", "ROLLOUTS", "WANTED_POWER", "Approval", "DesiredVersion", "EarlierRollout", "FleetDevice",
     "FleetObservation", "FleetReports", "FleetRolloutStatus", "FleetScenario", "FleetTooSmall", "HaltRule",
     "HaltRuleError", "LocalTimeWindow", "Matches", "OfferedVersion", "Rollout", "RolloutSpec", "RolloutTextError",
-    "RuleEvidence", "RulePower", "SimulatedRollout", "VersionOffer", "Wave", "check_power", "checked", "decide",
-    "described", "described_devices", "described_power", "desired_version", "halt_rule_text", "halting_rule",
-    "has_ended", "is_assigned", "is_drawn", "is_for", "may_move", "parse_halt_rule", "parse_hours", "parse_rates",
-    "parse_seconds", "parse_waves", "rule_powers", "seconds_text", "simulate", "wave_of", "why_needed",
-    "with_observation", "with_spec",
+    "RuleEvidence", "RulePower", "SimulatedRollout", "VersionOffer", "Wave", "WithoutEffect", "approved",
+    "check_power", "checked", "decide", "described", "described_devices", "described_power", "desired_version",
+    "halt_rule_text", "halted", "halting_rule", "has_ended", "is_assigned", "is_drawn", "is_for", "may_move",
+    "parse_halt_rule", "parse_hours", "parse_rates", "parse_seconds", "parse_waves", "paused", "resumed",
+    "rolled_back", "rule_powers", "seconds_text", "simulate", "wave_of", "why_needed", "with_observation",
+    "with_spec",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

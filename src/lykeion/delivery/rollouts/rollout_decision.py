@@ -32,6 +32,7 @@ def decide(
     spec: RolloutSpec, status: FleetRolloutStatus, observation: FleetObservation | None, now: datetime
 ) -> FleetRolloutStatus:
     """The next status. ``observation`` is that of the interval since ``status.looked``, if it has ended."""
+    status = _not_ahead(status, now)
     if observation:
         status = _with(status, spec, observation)
     if has_ended(status):
@@ -55,6 +56,11 @@ def next_look(spec: RolloutSpec, status: FleetRolloutStatus) -> datetime | None:
     if status.looked is None or (has_ended(status) and not _are_returning(status, status.looked)):
         return None
     return status.looked + timedelta(seconds=spec.interval_seconds)
+
+
+def is_ahead(status: FleetRolloutStatus, now: datetime) -> bool:
+    """Whether something has happened later than now, because the clock was ahead then."""
+    return any(each > now for each in (status.looked, status.since, *status.began) if each)
 
 
 def seconds_until_due(spec: RolloutSpec, status: FleetRolloutStatus, now: datetime) -> float | None:
@@ -97,6 +103,20 @@ def _with(status: FleetRolloutStatus, spec: RolloutSpec, observation: FleetObser
         running=tuple(DevicesOfVersion(number=number, devices=devices) for number, devices in counts[:MAX_RUNNING]),
         evidence=status.evidence if ended else with_observation(status.evidence, spec.halt_when, observation.tables),
     )
+
+
+def _not_ahead(status: FleetRolloutStatus, now: datetime) -> FleetRolloutStatus:
+    """Nothing would be looked at until a time that was wrong comes."""
+    if not is_ahead(status, now):
+        return status
+    at = max(filter(None, (status.looked, status.since, *status.began)))
+    status = structs.replace(
+        status,
+        looked=status.looked and min(status.looked, now),
+        since=status.since and min(status.since, now),
+        began=tuple(min(each, now) for each in status.began),
+    )
+    return _also_logged(status, "ClockWasAhead", f"it was {at:%Y-%m-%d %H:%M:%S} here before", now)
 
 
 def _are_returning(status: FleetRolloutStatus, looked: datetime) -> bool:
@@ -195,8 +215,13 @@ def _waiting(
 
 
 def _logged(status: FleetRolloutStatus, reason: str, message: str, now: datetime) -> FleetRolloutStatus:
+    return structs.replace(_also_logged(status, reason, message, now), reason=reason, message=message)
+
+
+def _also_logged(status: FleetRolloutStatus, reason: str, message: str, now: datetime) -> FleetRolloutStatus:
+    """Without saying that it is in its state for this."""
     step = RolloutStep(at=now, reason=reason, message=message[:512])
-    return structs.replace(status, reason=reason, message=message, steps=_last((*status.steps, step)))
+    return structs.replace(status, steps=_last((*status.steps, step)))
 
 
 def _last(steps: Sequence[RolloutStep]) -> tuple[RolloutStep, ...]:

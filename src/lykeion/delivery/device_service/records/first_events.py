@@ -90,11 +90,12 @@ class RolloutFirsts:
     def _kept(
         self, measure: str, read: Callable[[FleetTransaction, float], Iterable[Found]]
     ) -> dict[str, tuple[float, float | None]]:
-        """Those that were kept before and those of ``read``, from where the last look ended."""
+        """Those that were kept before and those of ``read``, from where the last look ended, or this interval begins:
+        the clock may have been ahead at the last look."""
         uid, end = self.rollout.metadata.uid, self.until.timestamp()
         with self.store.transaction() as now:
             kept = _rows(now, uid, measure)
-            mark = kept.pop(_MARK)[0] if _MARK in kept else None
+            mark = min(kept.pop(_MARK)[0], self.since.timestamp()) if _MARK in kept else None
             begun = _begun(self.rollout)
             start = begun if mark is None else max(begun, mark - LATE_S)
             for device, at, value in read(now, start):
@@ -102,7 +103,7 @@ class RolloutFirsts:
                     kept[device] = (at if mark is None else max(at, mark), value)
                     _insert(now, uid, measure, device, *kept[device])
             now.change("DELETE FROM firsts WHERE rollout = ? AND measure = ? AND device = ?", (uid, measure, _MARK))
-            _insert(now, uid, measure, _MARK, max(end, mark or end), None)
+            _insert(now, uid, measure, _MARK, end, None)
         return kept
 
     def _events(self, now: FleetTransaction, select: str, rule: HaltRule, start: float, rest: str) -> list[Any]:
