@@ -20,11 +20,14 @@ from lykeion.delivery import (
     read_key,
     refresh,
     renew_root,
+    revoke,
     rotate,
     rotate_model,
+    set_minimum,
     sign_root,
     status,
 )
+from lykeion.delivery.tuf.signing_clock import WrongClock
 from lykeion.delivery.tuf.signing_keys import Signing, own_key
 from lykeion.delivery.tuf.tuf_state import read_state
 from tests.delivery.fleet import Fleet
@@ -363,6 +366,34 @@ def test_status_warns_in_time_and_refresh_signs_what_is_due(fleet: Fleet, host: 
     assert renew_root(fleet.home, clock=fleet.clock).published
     refresh(fleet.home, clock=fleet.clock)
     assert not status(fleet.home, clock=fleet.clock).due
+
+
+def test_a_clock_that_is_behind_signs_nothing_and_one_that_was_ahead_is_healed_when_a_person_says_so(
+    fleet: Fleet,
+) -> None:
+    fleet.init()
+    fleet.publish(1)
+    fleet.wait(days=-30)
+    before = read_state(fleet.home).timestamp.signed.version
+    for command in (
+        lambda: refresh(fleet.home, clock=fleet.clock),
+        lambda: fleet.publish(2),
+        lambda: revoke(fleet.home, "shoes", 1, clock=fleet.clock),
+        lambda: set_minimum(fleet.home, "shoes", 1, clock=fleet.clock),
+        lambda: rotate_model(fleet.home, "shoes", clock=fleet.clock),
+    ):
+        with pytest.raises(WrongClock, match="set the clock, or, if it was wrong then, run lykeion delivery refresh"):
+            command()
+    assert read_state(fleet.home).timestamp.signed.version == before
+    fleet.wait(days=3_680)  # ten years ahead
+    refresh(fleet.home, clock=fleet.clock)
+    fleet.wait(days=-3_650)
+    found = status(fleet.home, clock=fleet.clock)
+    assert {each.role for each in found.roles if each.due} == {"targets", "model.shoes", "snapshot", "timestamp"}
+    refresh(fleet.home, clock_is_right=True, clock=fleet.clock)
+    found = status(fleet.home, clock=fleet.clock)
+    assert not found.due
+    assert max(each.left.days for each in found.roles if each.role != "root") < 180
 
 
 def test_refresh_without_a_models_key_says_so_and_signs_the_rest(fleet: Fleet) -> None:

@@ -125,11 +125,12 @@ def sign(keys: "tuple[delivery.RoleKey, ...]", home: Path, as_json: bool) -> Non
 
 
 @click.command()
+@click.option("--clock-is-right", is_flag=True, help="It was wrong before: sign again what was signed by it.")
 @repository_option
 @json_option
-def refresh(home: Path, as_json: bool) -> None:
+def refresh(clock_is_right: bool, home: Path, as_json: bool) -> None:
     """Sign the timestamp again, and what has less than half of its time left; remove old files. For cron, hourly."""
-    found = delivery.refresh(home)
+    found = delivery.refresh(home, clock_is_right=clock_is_right)
     lines = [f"signed {', '.join(found.roles)}"]
     print_result(as_json, asdict(found), *lines)
     for problem in found.problems:
@@ -145,7 +146,7 @@ def refresh(home: Path, as_json: bool) -> None:
 def status(home: Path, fleet: Path, as_json: bool) -> None:
     """Show which metadata expire when, and how many devices run what they were told.
 
-    Exit code 3 if some metadata have less than a quarter of their time left.
+    Exit code 3 if some metadata have less than a quarter of their time left, or more than there can be.
     """
     found, drift = delivery.status(home), fleet_drift(fleet)
     if as_json:

@@ -15,6 +15,7 @@ from lykeion.delivery.errors import KeyUnavailable
 from .delivery_settings import DeliverySettings, read_settings
 from .editions import Edition, Press, next_edition
 from .root_ceremony import RootProgress, progress
+from .signing_clock import was_signed_later
 from .tuf_repository import Clock, opened, wall_clock
 from .tuf_state import TufState, read_state
 from .unneeded_files import remove_unneeded
@@ -27,7 +28,8 @@ WARN = 1 / 4
 
 @dataclass(frozen=True)
 class RoleStatus:
-    """``left`` is the time until it expires, negative afterwards; ``due`` says that somebody must act."""
+    """``left`` is the time until it expires, negative afterwards; ``due`` says that somebody must act: too little is
+    left, or more than there can be."""
 
     role: str
     version: int
@@ -66,17 +68,19 @@ def status(home: Path, *, clock: Clock = wall_clock) -> RepositoryStatus:
 def role_statuses(state: TufState, settings: DeliverySettings, now: datetime) -> Iterator[RoleStatus]:
     for role, metadata in state.every():
         left = metadata.signed.expires - now
-        due = left < WARN * timedelta(days=settings.days_of(role))
+        due = left < WARN * timedelta(days=settings.days_of(role)) or was_signed_later(role, metadata, settings, now)
         yield RoleStatus(role, metadata.signed.version, metadata.signed.expires, left, due)
 
 
-def refresh(home: Path, *, clock: Clock = wall_clock) -> Refreshed:
+def refresh(home: Path, *, clock_is_right: bool = False, clock: Clock = wall_clock) -> Refreshed:
     """Sign the timestamp again, and what is past half of its validity, as far as keys are here; remove old files.
 
-    The root is not touched: that takes several people. Raises KeyUnavailable if the timestamp cannot be signed.
+    The root is not touched: that takes several people. Raises KeyUnavailable if the timestamp cannot be signed;
+    WrongClock if it was signed later than now, unless ``clock_is_right``, and was wrong then: what was signed by it
+    is signed again.
     """
     with opened(home, clock=clock) as repository:
-        state, press = repository.state(), repository.press
+        state, press = repository.state(clock_is_right=clock_is_right), repository.press
         wanted = [role for role in state.roles if _is_due(role, state.roles[role], press)]
         problems: list[str] = []
         changed: dict[str, Targets] = {}
@@ -98,6 +102,8 @@ def _edition(state: TufState, press: Press, changed: dict[str, Targets]) -> Edit
 
 
 def _is_due(role: str, metadata: Metadata[Any], press: Press) -> bool:
+    if was_signed_later(role, metadata, press.settings, press.now):
+        return True
     return metadata.signed.expires - press.now < RENEW * timedelta(days=press.settings.days_of(role))
 
 

@@ -23,6 +23,7 @@ from lykeion.delivery.errors import RepositoryBusy, RepositoryDamaged
 
 from .delivery_settings import DeliverySettings, read_settings
 from .editions import Edition, Press
+from .signing_clock import check_clock
 from .signing_keys import Signing
 from .tuf_state import TufState, check_not_interrupted, metadata_directory, read_state, targets_directory
 
@@ -47,10 +48,13 @@ class TufRepository:
     def press(self) -> Press:
         return Press(self.settings, Signing(self.home, self.settings.key_uris), self.clock())
 
-    def state(self) -> TufState:
-        """Raises RepositoryDamaged, RepositoryBusy."""
+    def state(self, *, clock_is_right: bool = False) -> TufState:
+        """Raises RepositoryDamaged, RepositoryBusy, and WrongClock unless ``clock_is_right``, as a person says."""
         check_not_interrupted(self.home)
-        return read_state(self.home)
+        state = read_state(self.home)
+        if not clock_is_right:
+            check_clock(state, self.settings, self.clock())
+        return state
 
     def set(self, settings: DeliverySettings) -> None:
         with writing(self.home, RepositoryDamaged):
