@@ -17,7 +17,7 @@ from securesystemslib.signer import CryptoSigner, Key, Signer, SSlibKey
 from tuf.api.exceptions import UnsignedMetadataError
 from tuf.api.metadata import Metadata
 
-from lykeion.core import first_line, fsync_directory, read_bounded
+from lykeion.core import first_line, fsync_directory, read_bounded, writing
 from lykeion.delivery.errors import DeliveryError, KeyUnavailable
 
 FILE = "file2"
@@ -87,8 +87,9 @@ def own_key(home: Path, name: str) -> RoleKey:
     """
     path = home / "keys" / f"{name}.pem"
     if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_private(path, CryptoSigner.generate_ed25519().private_bytes)
+        with writing(path, DeliveryError, "free some space and run the command again"):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write_private(path, CryptoSigner.generate_ed25519().private_bytes)
     return RoleKey(_public_part(path), f"{FILE}:keys/{name}.pem")
 
 
