@@ -11,7 +11,7 @@ from examples.fashion_mnist.dataset import read_sample
 from examples.pasted_detector.network import ANCHORS, HEIGHT, SCALES, WIDTH
 from examples.pasted_detector.scenes import Scene, random_scene
 from examples.pasted_detector.scoring import average_precision, score
-from examples.pasted_detector.training import batch_of, matched, overlaps
+from examples.pasted_detector.training import batch_of, matched, overlaps, train
 from lykeion.device import Detection
 from lykeion.vision import Box
 
@@ -101,3 +101,21 @@ def test_training_lowers_the_loss_and_the_file_is_what_was_trained(tmp_path: Pat
             assert np.allclose(found[loaded.companion.boxes.outputs[name]], wanted[name], atol=1e-3)
     assert loaded.companion.labels == CATEGORIES
     assert 0 <= measure(path, read_sample().splits["train"], 3, np.random.default_rng(1)).precision <= 1
+
+
+@pytest.mark.slow
+def test_a_training_that_is_interrupted_goes_on_as_if_it_was_not(tmp_path: Path, eager: None) -> None:
+    split, state = read_sample().splits["train"], tmp_path / "detector.training.npz"
+
+    def stop(line: str) -> None:
+        if line.startswith("step 4"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(split, 4, batch=2, say=stop, state=state, every=2)
+    said: list[str] = []
+    resumed = train(split, 4, batch=2, say=said.append, state=state, every=2)
+    assert len(said) == 1  # not the first step again
+    whole = train(split, 4, batch=2, say=said.append)
+    for one, other in zip(resumed.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)

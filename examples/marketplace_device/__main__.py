@@ -14,7 +14,7 @@ from lykeion.core import LykeionError, Unavailable
 from lykeion.nets import default_model
 
 from .camera import LiveAnswers, watch
-from .commands import keep_apart, lykeion, say, serving
+from .commands import lykeion, say, serving, stage
 from .film import Film, make_film
 from .fleet import Fleet
 from .pictures import draw_answers
@@ -58,11 +58,15 @@ def main(
     shop = Shop(directory, embedder or default_model())
     try:
         data = read_sample() if sample else read_whole_or_sample()
-        shop.begin()
-        keep_apart(shop.run / "home")
-        index = shop.index(data, min(photos, data.size))
-        detector = detector or trained(directory / "detector", data, steps, seed)
-        shop.publish_models(detector)
+        with stage("catalogue"):
+            manifest = shop.catalogue(data, min(photos, data.size))
+        with stage("index"):
+            index = shop.index(manifest)
+        with stage("detector"):
+            detector = detector or trained(directory / "detector", data, steps, seed)
+        with stage("models"):
+            shop.publish_models(detector)
+        shop = shop.begun()
         film = make_film(directory / "camera.y4m", data, photos, cards, seed)
         serve = ("delivery", "serve", "--repository", shop.repository, "--fleet", shop.fleet, "--port", "0")
         with (
@@ -75,11 +79,15 @@ def main(
 
 
 def trained(directory: Path, data: DataSet, steps: int, seed: int) -> Path:
+    """Goes on where it was interrupted."""
     if not (directory / "classes.json").exists():
         from examples.pasted_detector import write_detector
         from examples.pasted_detector.training import train
 
-        write_detector(train(data.splits["train"], steps, seed=seed, say=say_on_stderr), directory)
+        state = directory.with_suffix(".training.npz")
+        model = train(data.splits["train"], steps, seed=seed, say=say_on_stderr, state=state)
+        write_detector(model, directory)
+        state.unlink(missing_ok=True)
     return directory
 
 
@@ -87,15 +95,22 @@ def live(shop: Shop, film: Film, detector: Path, search: str, server: str, devic
     token = lykeion("delivery", "token", "--uses", str(devices), "--fleet", shop.fleet)
     root = shop.repository / "public" / "metadata" / "1.root.json"
     with Fleet(shop.run / "devices", root, server, search, token, devices) as fleet:
-        if problems := fleet.update():
+        with stage("fleet"):
+            problems = fleet.update()
+        with stage("fleet"):
+            problems = fleet.update()
+        if problems:
             raise UpdateFailed("; ".join(f"{what}: {problem}" for what, problem in problems.items()))
         say(f"{devices} devices enrolled; each fetched, tried and runs embedder v1 and detector v1")
-        answered = watch(fleet.devices[0], film)
+        with stage("camera"):
+            answered = watch(fleet.devices[0], film)
         tell(film, answered)
         draw_answers(shop.place / "answers.png", film, answered.answers, shop.place / "catalogue")
         say(f"{shop.place / 'answers.png'}")
-        shop.publish_bad_detector(detector)
-        send_back(shop, film, fleet)
+        with stage("bad version"):
+            shop.publish_bad_detector(detector)
+        with stage("halted"):
+            send_back(shop, film, fleet)
 
 
 def tell(film: Film, answered: LiveAnswers) -> None:

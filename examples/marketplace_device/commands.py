@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,14 @@ def serving(*words: str | Path) -> Generator[str]:
             yield line.split()[-1]
         finally:
             process.terminate()
+
+
+@contextmanager
+def stage(name: str) -> Generator[None]:
+    """Says how long it took."""
+    begun = time.monotonic()
+    yield
+    say(f"== {name}: {time.monotonic() - begun:.1f} s")
 
 
 def say(line: str) -> None:

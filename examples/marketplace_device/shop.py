@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from examples.fashion_mnist import DataSet, write_catalogue
-from lykeion.core import Refused
+from lykeion.core import Refused, digest_file, digest_json
 from lykeion.vision import ModelCard
 
-from .commands import lykeion
+from .commands import keep_apart, lykeion
 
 CLASSES = "goal: minimise latency_ms\nclasses:\n  - name: any\n    report: bench.json\n"
 GOLDEN = 3
-RUN, MARK = "run", "of-marketplace-device"
+MODELS, RUN, MARK, READY = "models", "run", "of-marketplace-device", "ready"
 
 
 class NotOfThisExample(Refused):
@@ -21,14 +21,16 @@ class NotOfThisExample(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """Catalogue, index and detector in ``place`` are used again by the next run; what is in ``RUN`` is made anew."""
+    """Catalogue, index, detector and published models in ``place`` are used again by the next run; what is in RUN is
+    made anew. ``at`` is where commands work: MODELS, then RUN."""
 
     place: Path
     embedder: Path
+    at: str = MODELS
 
     @property
     def run(self) -> Path:
-        return self.place / RUN
+        return self.place / self.at
 
     @property
     def repository(self) -> Path:
@@ -39,23 +41,45 @@ class Shop:
         return self.run / "fleet"
 
     def begin(self) -> None:
-        """Without what the last run made. Raises NotOfThisExample."""
+        """Without what the last run made, and with a home of its own. Raises NotOfThisExample."""
         if self.run.exists() and not (self.run / MARK).exists():
             raise NotOfThisExample(f"{self.run}: not of this example; name another directory")
         shutil.rmtree(self.run, ignore_errors=True)
         self.run.mkdir(parents=True)
         (self.run / MARK).touch()
+        keep_apart(self.run / "home")
 
-    def index(self, data: DataSet, photos: int) -> Path:
-        catalogue, index = self.place / "catalogue", self.place / "shop.index"
-        manifest = catalogue / "fashion-mnist.csv"
-        if not manifest.exists():
-            write_catalogue(catalogue, data, photos)
-        lykeion("index", "add", manifest, "--index", index, "--embedder", self.embedder)  # changed photos only
+    def catalogue(self, data: DataSet, photos: int) -> Path:
+        """The manifest, written last."""
+        manifest = self.place / "catalogue" / "fashion-mnist.csv"
+        return manifest if manifest.exists() else write_catalogue(manifest.parent, data, photos)
+
+    def index(self, manifest: Path) -> Path:
+        """Goes on where it was interrupted: photos that are in the index are not embedded again."""
+        keep_apart(self.place / "home")
+        index = self.place / "shop.index"
+        lykeion("index", "add", manifest, "--index", index, "--embedder", self.embedder)
         return index
 
     def publish_models(self, detector: Path) -> None:
-        """The embedder, and a detector as ``examples.pasted_detector`` writes it."""
+        """The embedder, and a detector as ``examples.pasted_detector`` writes it; not again if they are the same."""
+        files = (self.embedder, *sorted(each for each in detector.iterdir() if each.is_file()))
+        of = digest_json([digest_file(each) for each in files])
+        ready = self.run / READY
+        if ready.exists() and ready.read_text() == of:
+            return
+        self.begin()
+        self._publish_models(detector)
+        ready.write_text(of)
+
+    def begun(self) -> "Shop":
+        """With a copy of the published models, for a fleet to begin with."""
+        live = replace(self, at=RUN)
+        live.begin()
+        shutil.copytree(self.run, live.run, symlinks=True, dirs_exist_ok=True)
+        return live
+
+    def _publish_models(self, detector: Path) -> None:
         embedder = self.run / "embedder"
         embedder.mkdir()
         shutil.copyfile(self.embedder, embedder / "embedder.tflite")

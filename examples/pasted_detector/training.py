@@ -1,12 +1,16 @@
 """Training: each anchor that covers a thing learns its category and its offsets, all others that nothing is there."""
 
+import io
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from examples.fashion_mnist import CATEGORIES
 from examples.fashion_mnist.dataset import Split
+from lykeion.core import write_atomically
 
 from .network import ANCHORS, HEIGHT, SCALES, WIDTH, build_detector
 from .scenes import Scene, random_scene
@@ -15,8 +19,18 @@ COVERED, APART = 0.5, 0.4
 """An anchor is of a thing from this share of intersection over union, and of nothing below that one."""
 
 
-def train(split: Split, steps: int, *, batch: int = 32, seed: int = 0, say: Callable[[str], object] = print) -> Any:
-    """A Keras model as ``build_detector`` makes it."""
+def train(
+    split: Split,
+    steps: int,
+    *,
+    batch: int = 32,
+    seed: int = 0,
+    say: Callable[[str], object] = print,
+    state: Path | None = None,
+    every: int = 100,
+) -> Any:
+    """A Keras model as ``build_detector`` makes it. With a file ``state``, it is kept there after ``every`` so many
+    steps, and a training of the same settings that was interrupted goes on from there."""
     import keras
 
     keras.utils.set_random_seed(seed)
@@ -24,13 +38,45 @@ def train(split: Split, steps: int, *, batch: int = 32, seed: int = 0, say: Call
     decay: Any = keras.optimizers.schedules.CosineDecay(2e-3, steps, warmup_target=4e-3, warmup_steps=steps // 20)
     model.compile(keras.optimizers.Adam(decay, clipnorm=10.0), loss={"boxes": box_loss, "scores": score_loss})
     rng = np.random.default_rng(seed)
-    for step in range(1, steps + 1):
+    model.optimizer.build(model.trainable_variables)
+    settings = {"steps": steps, "batch": batch, "seed": seed}
+    begun = restored(model, rng, state, settings) if state else 0
+    for step in range(begun + 1, steps + 1):
         scenes = [random_scene(rng, *split, HEIGHT, WIDTH) for _ in range(batch)]
         inputs, boxes, scores = batch_of(scenes)
         losses = model.train_on_batch(inputs, {"boxes": boxes, "scores": scores}, return_dict=True)
         if step in (1, steps) or step % 100 == 0:
             say(f"step {step:,} of {steps:,}: loss {float(losses['loss']):.3f}")
+        if state and step % every == 0:
+            keep(model, rng, state, settings, step)
     return model
+
+
+def keep(model: Any, rng: np.random.Generator, state: Path, settings: dict[str, int], step: int) -> None:
+    """Weights, the optimizer's state and that of the random numbers after a step."""
+    values = [variable.numpy() for variable in variables_of(model)]
+    where = json.dumps({"settings": settings, "step": step, "rng": rng.bit_generator.state})
+    file = io.BytesIO()
+    np.savez(file, where=np.array(where), **{str(number): value for number, value in enumerate(values)})
+    write_atomically(state, file.getvalue())
+
+
+def restored(model: Any, rng: np.random.Generator, state: Path, settings: dict[str, int]) -> int:
+    """The step after which it goes on: 0 where nothing is kept of a training of such settings."""
+    if not state.exists():
+        return 0
+    with np.load(state, allow_pickle=False) as kept:
+        where = json.loads(str(kept["where"]))
+        if where["settings"] != settings:
+            return 0
+        for number, variable in enumerate(variables_of(model)):
+            variable.assign(kept[str(number)])
+    rng.bit_generator.state = where["rng"]
+    return where["step"]
+
+
+def variables_of(model: Any) -> list[Any]:
+    return [*model.variables, *model.optimizer.variables]
 
 
 def batch_of(scenes: list[Scene]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
