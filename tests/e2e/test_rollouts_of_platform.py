@@ -62,6 +62,12 @@ def test_a_rollout_is_applied_awaited_and_shown_on_this_machine(machine: Platfor
         assert "shoes" in machine.run("get", "rollouts")
         assert "wave 1 of 1" in machine.run("events", "rollout/next")
         assert "next" in fleet.run("rollout", "get")  # through the device server
+        assert "next" in machine.run("get", "all")
+        fleet.run("rollout", "describe", "next", "-n", "default")
+        elsewhere = (
+            "the rollouts and experiments of this fleet are in the namespace default, not in shop; add -n default"
+        )
+        assert elsewhere in fleet.run("rollout", "get", "-n", "shop", code=2)
         wrong = rollout("wrong", "v2", waves=[{"percent": 50}, {"percent": 10}])
         error = machine.run("apply", "-f", "-", code=2, text=yaml.safe_dump(wrong))
         assert "percentages of waves have to grow" in error
@@ -79,6 +85,26 @@ def test_a_device_server_outlives_a_platform_that_has_its_rollouts(machine: Plat
         machine.start()
         machine.run("apply", "-f", "-", text=yaml.safe_dump(rollout("next", "v2")))
         calling([caller], lambda: caller.running == 2, "v2 after the platform came back")
+
+
+def test_two_fleets_have_their_rollouts_in_namespaces_of_their_own(machine: PlatformMachine, tmp_path: Path) -> None:
+    options = ("--rollouts", "platform", "--rollouts-namespace")
+    with fleet_machine(tmp_path, options=(*options, "shop")) as one:
+        (caller,) = devices_of(one, 1)
+        second = ("delivery", "serve", "--repository", str(tmp_path / "tuf"), "--port", "0")
+        other = ("--fleet", str(tmp_path / "other"), *options)
+        refused = one.run(*second, *other, "shop", code=2)
+        assert "the rollouts of this namespace are those of another fleet" in refused
+        assert len(refused.splitlines()) == 1
+        for namespace in ("store", "shop"):
+            document = rollout("next", "v2")
+            document["metadata"]["namespace"] = namespace
+            machine.run("apply", "-f", "-", text=yaml.safe_dump(document))
+        calling([caller], lambda: caller.running == 2, "v2 by the rollout of its namespace")
+        shown = json.loads(machine.run("get", "rollouts", "-n", "store", "-o", "json"))["items"]
+        assert [each["metadata"]["name"] for each in shown] == ["next"]
+        assert not shown[0]["status"].get("wave")  # nobody carries it
+        assert "next" in one.run("rollout", "get", "-n", "shop")
 
 
 def test_gateways_with_one_store_tell_a_device_the_same_and_look_at_a_rollout_once(
