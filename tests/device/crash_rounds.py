@@ -134,6 +134,7 @@ class KilledDevice:
 
     def update(self) -> int:
         """How many kills there were. Raises AssertionError for a device that did not come through."""
+        self.directory.mkdir(parents=True, exist_ok=True)
         counting = CountingFiles()
         scenario(slots_on(counting, self.directory / "counted"), Repository())
         self._left = counting.changes
