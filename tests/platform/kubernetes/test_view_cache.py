@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -18,10 +19,12 @@ from lykeion.platform.kubernetes.objects.translation import (
 )
 from lykeion.platform.kubernetes.store.cluster_store import ClusterStore
 from lykeion.platform.kubernetes.store.view_cache import KEPT_CHANGES, ViewCache
+from lykeion.platform.kubernetes.works.work_translation import WORKS
 from lykeion.platform.resources.programs.program_volume import VOLUME, VolumeSpec, VolumeStatus
 from lykeion.platform.resources.settings.configuration import CONFIG_MAP
 
 from .fake_api_server import FakeApiServer, fake_api_server, status
+from .memory_cluster import MemoryCluster
 
 
 def _resource_of(primary: KubeObject, others: Sequence[KubeObject]) -> AnyResource:
@@ -158,3 +161,31 @@ def test_a_platform_does_not_go_on_with_a_server_that_was_restored() -> None:
             await follow(store, CONFIG_MAP, listed, lambda change: None)
 
     _run(use)
+
+
+def test_types_are_listed_together_and_events_when_pods_are_known() -> None:
+    asked, answered, every = set[str](), set[str](), asyncio.Event()
+    types = {each.type.plural for each in WORKS.sources if not each.fields}
+
+    class Busy(MemoryCluster):
+        """It answers for one type only when it was asked for all of them."""
+
+        async def get(self, path: str, what: str, query: Any = None) -> Any:
+            plural = path.rsplit("/", 1)[-1]
+            asked.add(plural)
+            if plural == "events":
+                assert answered >= types
+            elif asked >= types:
+                every.set()
+            await every.wait()
+            answered.add(plural)
+            return await super().get(path, what, query)
+
+    async def use() -> None:
+        client: Any = Busy("here")
+        cache = ViewCache(client, WORKS, (None,), WatchAges(), QUICK)
+        await cache.start()
+        assert answered == {*types, "events"}
+        await cache.close()
+
+    asyncio.run(asyncio.wait_for(use(), 60))

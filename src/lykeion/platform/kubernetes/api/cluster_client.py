@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeAlias, cast
 
 import httpx2
+import msgspec
 from lightkube.config.client_adapter import user_auth, verify_cluster
 from lightkube.config.kubeconfig import SingleConfig
 from lightkube.config.models import User
 from lightkube.core.exceptions import ConfigError
 
-from lykeion.core import first_line, json_value
+from lykeion.core import first_line
 from lykeion.platform.kubernetes.objects import KubeObject
 
 from .request_rate import RequestRate
@@ -152,7 +153,12 @@ class ClusterClient:
     def _checked(self, code: int, body: bytes, what: str) -> KubeObject:
         if code >= 400:
             raise error_of(code, _status(body), what)
-        return json_value(body, ClusterError, "answer", where=f"{self.server}: ", limit=LIMIT_ANSWER_BYTES)
+        if len(body) > LIMIT_ANSWER_BYTES:
+            raise ClusterError(f"{self.server}: an answer of more than {LIMIT_ANSWER_BYTES} bytes")
+        try:
+            return msgspec.json.decode(body)  # a third of the time of json's: a restart reads all objects
+        except (msgspec.DecodeError, RecursionError) as wrong:
+            raise ClusterError(f"{self.server}: an answer that is not JSON ({wrong})") from None
 
     def _unreachable(self, error: Exception) -> Exception:
         if isinstance(error, ConfigError):

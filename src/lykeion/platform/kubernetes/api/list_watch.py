@@ -5,7 +5,6 @@ changes after the last one seen (Gone): the caller lists again.
 """
 
 import asyncio
-import json
 import logging
 import random
 import time
@@ -14,6 +13,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
+
+import msgspec
 
 from lykeion.control import Gone
 from lykeion.core import Conflict, Refused, Unavailable
@@ -205,11 +206,11 @@ async def _connection(
 
 def _event(line: str, watched: Watched) -> ObjectEvent:
     try:
-        event = json.loads(line)
+        event = msgspec.json.decode(line)
         type_, found = str(event["type"]), event["object"]
         if type_ != "ERROR":
             return ObjectEvent(type_, _typed(found, watched.type))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ClusterError(f"{watched}: the API server sent what is no change") from None
     raise error_of(int(found.get("code") or 500), found, str(watched))
 

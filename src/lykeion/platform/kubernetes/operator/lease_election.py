@@ -6,6 +6,7 @@ clock are never compared with ours; a Lease has run out when it has not changed 
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Callable
@@ -63,6 +64,7 @@ class LeaseElection:
         self._namespace, self._name, self._what = namespace, name, f"lease/{name}"
         self._observed: tuple[str, float] = "", 0.0
         self.holder, self.holder_lives = "", False
+        self._lasts_s = 0.0
         self._renewed: float | None = None
         self._kept: KubeObject | None = None
         """As it was written last: it is renewed without being read, unless another has written it."""
@@ -82,7 +84,7 @@ class LeaseElection:
                     return
             except LykeionError as error:
                 _log.warning("%s; asking again", error)
-            await asyncio.sleep(self._times.pause_s())
+            await asyncio.sleep(min(self._times.pause_s(), self._runs_out_s()))
 
     async def keep(self) -> NoReturn:
         """Renew it for ever. Raises LeaseLost."""
@@ -146,8 +148,14 @@ class LeaseElection:
             self.holder_lives = holder == self.holder
             self._observed = version, self._now()
         self.holder = holder
-        ran_out = self._now() - self._observed[1] > float(spec.get("leaseDurationSeconds") or 0)
+        self._lasts_s = float(spec.get("leaseDurationSeconds") or 0)
+        ran_out = self._now() - self._observed[1] > self._lasts_s
         return not holder or holder == self._identity or ran_out
+
+    def _runs_out_s(self) -> float:
+        """Until one that nobody renews may be taken; with jitter. As long as one likes, of one that may be."""
+        left_s = self._observed[1] + self._lasts_s - self._now()
+        return left_s + random.uniform(0.05, 0.2) if left_s > 0 else math.inf  # noqa: S311
 
     def _new(self) -> KubeObject:
         return {

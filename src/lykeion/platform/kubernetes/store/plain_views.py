@@ -71,7 +71,6 @@ class PlainViews:
         self._client, self._translations, self._facts = client, translations, facts
         self._namespaces, self._ages, self._times = namespaces, ages, times
         self._caches: dict[str, ViewCache] = {}
-        self._starting = asyncio.Lock()
         self._deleted: deque[str] = deque(maxlen=REMEMBERED_UIDS)
         """Primaries of which the watch has perhaps not said yet that they are gone."""
 
@@ -192,8 +191,7 @@ class PlainViews:
             self._caches[kind] = ViewCache(
                 self._client, self._translations[kind], self._namespaces, self._ages, self._times
             )
-        async with self._starting:
-            await self._caches[kind].start()
+        await self._caches[kind].start()
         return self._caches[kind]
 
     async def _started_cache(self, kind: str) -> ViewCache:

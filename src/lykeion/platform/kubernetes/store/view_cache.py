@@ -50,13 +50,22 @@ class ViewCache:
         self._started: set[Watched] = set()
         self._unserved: set[Watched] = set()
         self._tasks: list[asyncio.Task[None]] = []
+        self._starting = asyncio.Lock()
 
     async def start(self) -> None:
-        """Returns when all objects have been listed. Raises what the client raises: then call it again."""
-        for source in self._translation.sources:
-            for watched in self._watched(source):
-                if watched not in self._started | self._unserved:
-                    await self._begin(watched, source)
+        """Returns when all objects have been listed. Raises what the client raises: then call it again.
+
+        Types are listed together, but events after the pods that they are about: few are kept of unknown ones.
+        """
+        async with self._starting:
+            for of_events in (False, True):
+                sources = [each for each in self._translation.sources if bool(each.fields) == of_events]
+                due = [(watched, each) for each in sources for watched in self._watched(each)]
+                known = self._started | self._unserved
+                begun = (self._begin(watched, each) for watched, each in due if watched not in known)
+                for ended in await asyncio.gather(*begun, return_exceptions=True):
+                    if ended:
+                        raise ended
 
     async def _begin(self, watched: Watched, source: ObjectSource) -> None:
         version = await self._listed(watched, source, optional=source.optional)
