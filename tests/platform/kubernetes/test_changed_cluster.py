@@ -1,9 +1,11 @@
 """What a cluster could not run begins when it can, without a restart and without another change of the resource."""
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +18,12 @@ from lykeion.platform.composition import KINDS
 from lykeion.platform.kubernetes.api.list_watch import WatchTimes
 from lykeion.platform.kubernetes.api.server_answers import ClusterRefused, NotServed
 from lykeion.platform.kubernetes.objects.translation import ClusterFacts
-from lykeion.platform.kubernetes.operator.cluster_facts import ProfileInUse, keeps_image_volumes, read_facts
+from lykeion.platform.kubernetes.operator.cluster_facts import (
+    READ_AGAIN_S,
+    ProfileInUse,
+    keeps_image_volumes,
+    read_facts,
+)
 from lykeion.platform.kubernetes.operator.cluster_platform import ClusterPlatform, OperatorSettings
 from lykeion.platform.kubernetes.store.cluster_store import ClusterStore
 from lykeion.platform.kubernetes.translations import TRANSLATIONS
@@ -116,6 +123,29 @@ def test_a_work_of_several_roles_begins_when_job_set_is_installed_after_the_oper
         reading.cancel()
 
     _run(use)
+
+
+def test_what_the_cluster_has_is_read_as_often_as_the_guide_says_also_after_a_failure() -> None:
+    async def use(cluster: GrowingCluster, store: ClusterStore) -> None:
+        tried: list[str] = []
+
+        async def read() -> ClusterFacts:
+            tried.append("again")
+            if len(tried) == 1:
+                raise Unavailable("here: it does not answer")
+            return replace(FACTS, served=frozenset({JOB_SET}))
+
+        profile = ProfileInUse(store, FACTS)
+        reading = asyncio.create_task(profile.keep_read(read, 0.01))
+        while JOB_SET not in profile.facts.served:
+            await asyncio.sleep(0.01)
+        assert len(tried) == 2
+        reading.cancel()
+
+    _run(use)
+    guide = (Path(__file__).parents[3] / "docs" / "kubernetes.md").read_text()
+    assert f"asks every {READ_AGAIN_S:g} s which types the cluster has" in guide
+    assert inspect.signature(ProfileInUse.keep_read).parameters["every_s"].default == READ_AGAIN_S
 
 
 def test_replicas_begin_when_the_profile_is_told_of_their_accelerator() -> None:
