@@ -15,7 +15,7 @@ from .index_metrics import IndexCollector, photo_counter
 from .routes.column_routes import column_routes
 from .routes.item_routes import item_routes
 from .routes.operation_routes import operation_routes
-from .routes.search_routes import search_routes
+from .routes.search_routes import add_photo_search, search_routes
 from .served_catalogue import CatalogueCalls, ServedCatalogue
 
 PAGE = Path(__file__).parent / "page"
@@ -46,7 +46,8 @@ def create_app(served: ServedCatalogue, settings: ServerSettings) -> FastAPI:
     metrics = Metrics(photos_embedded, IndexCollector(served))
 
     app = service_app("Lykeion photo search", "Search a catalogue of products by photo.", workers)
-    app.include_router(search_routes(calls, photos_embedded))
+    add_photo_search(app, calls, photos_embedded)
+    app.include_router(search_routes(calls))
     app.include_router(item_routes(calls, photos_embedded))
     app.include_router(column_routes(calls))
     app.include_router(operation_routes(calls, workers, metrics))

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import Request, Response
 from pydantic import BaseModel, Field, ValidationError
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
 from lykeion.search.service.shapes import K, Offset, Where
 from lykeion.web_kit import StrictRoute, read_plain_form
@@ -29,19 +29,19 @@ def photo_route(answer: Answer) -> type[StrictRoute]:
     FastAPI reads the same request, and answers it or says what is wrong."""
 
     class PhotoRoute(StrictRoute):
-        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            handle = super().get_route_handler()
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._by_fastapi, self.app = self.app, self._answer
 
-            async def handle_photo(request: Request) -> Response:
-                body = await request.body()
-                found = (
-                    None if request.scope["query_string"] else _read(request.headers.get("content-type", ""), body)
-                )
-                if found is None:
-                    return await handle(Request(request.scope, _again(body)))
-                return await answer(request, *found)
-
-            return handle_photo
+        async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+            request = Request(scope, receive)
+            body = await request.body()
+            found = None if scope["query_string"] else _read(request.headers.get("content-type", ""), body)
+            if found is None:
+                await self._by_fastapi(scope, _again(body), send)
+                return
+            response = await answer(request, *found)
+            await response(scope, receive, send)
 
     return PhotoRoute
 
@@ -60,7 +60,7 @@ def _read(content_type: str, body: bytes) -> tuple[bytes, str, PhotoForm] | None
     return photo.content, photo.filename, form
 
 
-def _again(body: bytes) -> Callable[[], Coroutine[Any, Any, Message]]:
+def _again(body: bytes) -> Receive:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, Query, Request, UploadFile
+from fastapi import APIRouter, FastAPI, File, Form, Query, Request, UploadFile
 from fastapi.responses import JSONResponse
 from prometheus_client import Counter
 
@@ -24,9 +24,8 @@ from lykeion.web_kit import StrictRoute, documented
 from .photo_route import PhotoForm, photo_route
 
 
-def search_routes(calls: CatalogueCalls, photos_embedded: Counter) -> APIRouter:
-    """Each search is one task of a worker: decode, embed, search, and shape the answers."""
-    routes = APIRouter(prefix="/v1", tags=["search"], route_class=StrictRoute)
+def add_photo_search(app: FastAPI, calls: CatalogueCalls, photos_embedded: Counter) -> None:
+    """On the app itself and before its routers, because most requests are for it."""
 
     async def answer_photo(request: Request, photo: bytes, name: str, form: PhotoForm) -> JSONResponse:
         page = Page(form.where, form.k, form.offset)
@@ -48,15 +47,21 @@ def search_routes(calls: CatalogueCalls, photos_embedded: Counter) -> APIRouter:
         form = PhotoForm(box=box, where=where, k=k, offset=offset, vector=vector)
         return await answer_photo(request, await photo.read(), photo.filename or "the photo", form)
 
-    routes.add_api_route(
-        "/search/photo",
+    app.router.add_api_route(
+        "/v1/search/photo",
         search_photo,
         methods=["POST"],
+        tags=["search"],
         summary="The products nearest to a photo",
         response_model=SearchAnswer,
         responses=documented(501),
         route_class_override=photo_route(answer_photo),
     )
+
+
+def search_routes(calls: CatalogueCalls) -> APIRouter:
+    """Each search is one task of a worker: decode, embed, search, and shape the answers."""
+    routes = APIRouter(prefix="/v1", tags=["search"], route_class=StrictRoute)
 
     @routes.post(
         "/search/vector",
