@@ -267,6 +267,34 @@ def test_a_thumbnail_is_never_larger_than_the_photo() -> None:
         assert image.size == (60, 40)
 
 
+@pytest.mark.parametrize(
+    ("size", "changes", "shared"),
+    [
+        ((640, 640), {}, True),
+        ((224, 224), {}, True),
+        ((640, 427), {}, False),
+        ((100, 100), {}, False),
+        ((640, 640), {"crop_fraction": 0.875}, False),
+        ((640, 320), {"crop": "stretch"}, False),
+        ((640, 640), {"channels": "BGR"}, False),
+        ((640, 640), {"width": 64, "height": 64}, False),
+        ((640, 320), {"crop": "letterbox"}, False),
+    ],
+)
+def test_a_thumbnail_made_with_the_pixels_changes_none_of_them(
+    size: tuple[int, int], changes: dict[str, object], shared: bool
+) -> None:
+    decoded, own = decode(encoded(real(*size), compress_level=1)), card(**changes)
+    pixels, thumbnail = decoded.pixels_and_thumbnail(own, 192)
+    np.testing.assert_array_equal(pixels, decoded.pixels(own))
+    if not shared:
+        assert thumbnail == decoded.thumbnail(192)
+        return
+    with Image.open(BytesIO(thumbnail)) as image:
+        assert image.size == (224, 224)
+        assert difference(np.asarray(image), pixels) < 5
+
+
 def test_what_a_photo_says_beside_its_pixels_stays_out_of_its_thumbnail() -> None:
     for form in ("JPEG", "GIF", "WEBP"):
         data = encoded(real(), form, comment=b"Hiroshi's flat" * 400, exif=b"Exif\0\0II*\0at home")

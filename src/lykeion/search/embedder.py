@@ -66,9 +66,11 @@ class Embedder:
         """
         with self._pool.at_work():
             decoded = decode(source, name=name, at_least=self.card.at_least, box=box)
-            pixels = decoded.pixels(self.card)[np.newaxis]
-            small = decoded.thumbnail(thumbnail) if thumbnail else None  # while the photo is still in the cache
-            return Embedded(self._vectors(pixels)[0], small)
+            if thumbnail:  # while the photo is still in the cache
+                pixels, small = decoded.pixels_and_thumbnail(self.card, thumbnail)
+            else:
+                pixels, small = decoded.pixels(self.card), None
+            return Embedded(self._vectors(pixels[np.newaxis])[0], small)
 
     def embed(self, pixels: np.ndarray) -> np.ndarray:
         """Embed preprocessed photos: uint8 (n, height, width, channels) to float32 (n, dimension) of length 1."""

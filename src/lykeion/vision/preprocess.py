@@ -52,6 +52,15 @@ def seen_region(width: int, height: int, card: "ModelCard") -> Region:
     return left, top, left + card.width * width / across, top + card.height * height / down
 
 
+def whole(image: "Image", region: Region, card: "ModelCard") -> "Image | None":
+    """What ``pixels`` gives, as an image, if that is all of the region, in its colours, not distorted or enlarged;
+    else None."""
+    left, top, right, bottom = region
+    same_aspect = (right - left) * card.height == (bottom - top) * card.width
+    shown = same_aspect and right - left >= card.width and _centre(region, card) == region
+    return _resized(image, (card.width, card.height), region) if shown and card.channels == "RGB" else None
+
+
 def cut(image: "Image", part: tuple[int, int, int, int]) -> "Image":
     """``Image.crop``, which fails for a large photo if the calling program has lowered Image.MAX_IMAGE_PIXELS."""
     from PIL import Image
