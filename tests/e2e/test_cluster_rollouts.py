@@ -85,7 +85,7 @@ def test_the_device_server_has_the_rights_that_it_needs_and_no_others(
         fleet.run("rollout", "describe", "right")
         fleet.run("rollout", "rollback", "right")
         calling(callers, lambda: all(each.running == 1 for each in callers), "devices have not returned")
-        fleet.run("rollout", "delete", "right")
+        fleet.run("rollout", "delete", "right", "--force")
     asked = [
         each
         for each in defined.audited()
