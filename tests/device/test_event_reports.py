@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lykeion.device.conversation import MessageFrame, read_frame, write_frame
 from lykeion.device.fleet.device_messages import batch_plain
-from lykeion.device.fleet.event_reports import KINDS, EventBatch, EventError, EventReports
+from lykeion.device.fleet.event_reports import KINDS, EventBatch, EventError, EventFields, EventReports
 
 
 def _dropped(batch: EventBatch) -> dict[str, int]:
@@ -119,6 +119,29 @@ def test_a_batch_of_long_events_fits_in_a_frame_and_all_arrive(tmp_path: Path) -
         numbers += [event.fields["n"] for event in batch.events]
         reports.arrived(batch)
     assert numbers == list(range(300))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {f"{chr(97 + place // 10)}{place % 10}": 1 for place in range(250)},
+        {f"{chr(97 + place // 10)}{place % 10}": 0.5 for place in range(250)},
+        {"text": "x" * 4_000},
+        {"text": "ü" * 600},
+        {},
+    ],
+    ids=["small numbers", "fractions", "text", "other letters", "nothing"],
+)
+def test_a_batch_of_any_events_is_a_frame_that_gateways_take(tmp_path: Path, fields: EventFields) -> None:
+    reports = EventReports(tmp_path / "reports.db")
+    for _ in range(120):
+        reports.add("tapped", fields)
+    arrived = 0
+    while (batch := reports.batch()).events:
+        read_frame(write_frame(MessageFrame(1, "events", batch_plain(batch))))
+        reports.arrived(batch)
+        arrived += len(batch.events)
+    assert arrived == 120
 
 
 def test_a_damaged_file_is_put_aside(tmp_path: Path) -> None:

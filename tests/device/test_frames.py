@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lykeion.device.conversation.frame_codec import (
     _KINDS,
     MAX_FRAME_BYTES,
+    MAX_ITEMS,
     MAX_QUERY_BYTES,
     FrameError,
     read_cbor,
@@ -144,6 +145,17 @@ def test_a_long_query_has_few_values_for_they_take_far_more_memory_than_their_by
         read_frame(query)
     photo = QueryFrame(1, {"photo": many * 2, "where": "a = 1", "k": 5, "more": [1.5, "text", b"bytes"] * 50})
     assert read_frame(write_frame(photo)) == photo
+
+
+@pytest.mark.parametrize("item", ["80", "00", "6161", "fb0000000000000000"])
+def test_a_frame_has_no_more_values_than_are_read_in_a_moment(item: str) -> None:
+    def message(count: int) -> bytes:
+        return bytes.fromhex("8403016161") + b"\x9a" + count.to_bytes(4) + count * bytes.fromhex(item)
+
+    heads = 5  # of the frame, its code, number, name and body
+    assert len(read_frame(message(MAX_ITEMS - heads)).body) == MAX_ITEMS - heads
+    with pytest.raises(FrameError, match="more than 16,384 values"):
+        read_frame(message(MAX_ITEMS - heads + 1))
 
 
 def test_the_description_for_programs_has_the_frames_and_fields_that_are_read() -> None:

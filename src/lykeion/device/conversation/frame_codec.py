@@ -31,6 +31,8 @@ MAX_QUERY_BYTES = 4 << 20
 """Of a query, which may hold a photo."""
 MAX_QUERY_ITEMS = 1_000
 """In a frame that only a query may be as long as: items take far more memory than their bytes."""
+MAX_ITEMS = 16_384
+"""In any other frame: so many are read in a few milliseconds, however short they are."""
 MAX_DEPTH = 8
 MAX_GROUPS = 64
 MAX_RESETS = 80
@@ -54,11 +56,13 @@ def write_frame(frame: Frame) -> bytes:
 
 def read_frame(data: bytes) -> Frame:
     """Raises FrameError."""
-    if len(data) > MAX_FRAME_BYTES and _has_more_items(data, MAX_QUERY_ITEMS):
-        raise FrameError(f"{len(data):,} bytes with more than {MAX_QUERY_ITEMS:,} values; only a photo is so long")
+    if len(data) > MAX_ITEMS:  # or it has no more values than bytes
+        _refuse_many_items(data)
     value = read_cbor(data)
-    if not isinstance(value, list) or not value or type(value[0]) is not int:  # true is one, too
+    if type(value) is not list or not value or type(value[0]) is not int:  # true is one, too
         raise FrameError("not a frame: an array that begins with the code of a frame is expected")
+    if value[0] == _MESSAGE and len(value) == 4 and len(data) <= MAX_FRAME_BYTES:  # most of all frames
+        return MessageFrame(_number(value[1]), _name(value[2]), value[3])
     made, reads = _KINDS.get(value[0], (None, ()))
     if made is None:
         raise FrameError(f"there is no frame with the code {value[0]}")
@@ -94,6 +98,15 @@ def read_cbor(data: bytes, most: int = MAX_QUERY_BYTES) -> Any:
     if source.tell() != len(data):
         raise FrameError("more bytes follow the frame")
     return value
+
+
+def _refuse_many_items(data: bytes) -> None:
+    long = len(data) > MAX_FRAME_BYTES
+    most = MAX_QUERY_ITEMS if long else MAX_ITEMS
+    if _has_more_items(data, most):
+        raise FrameError(
+            f"{len(data):,} bytes with more than {most:,} values{'; only a photo is so long' if long else ''}"
+        )
 
 
 def _has_more_items(data: bytes, most: int) -> bool:
@@ -175,10 +188,11 @@ def _body(value: Any) -> Any:
 
 
 _name, _reason = partial(_text, MAX_NAME), partial(_text, MAX_REASON)
+_MESSAGE = 3
 _KINDS: Mapping[int, tuple[Callable[..., Frame], tuple[Callable[[Any], Any], ...]]] = {
     1: (HelloFrame, (_session, _number, _number, _number, _number, _number, _groups)),
     2: (WelcomeFrame, (_number, _number, _number, _number, _groups, _resets)),
-    3: (MessageFrame, (_number, _name, _body)),
+    _MESSAGE: (MessageFrame, (_number, _name, _body)),
     4: (AckFrame, (_number, _number)),
     5: (DesiredFrame, (_number, _body)),
     6: (BroadcastFrame, (_name, _number, _body)),
