@@ -15,7 +15,7 @@ from picows import WSMsgType
 
 from lykeion.delivery.device_service import DeviceAdmission, FleetRecord, NotADevice, open_fleet
 from lykeion.delivery.device_sessions import MAX_GROUP_NAME, add_command
-from lykeion.delivery.gateway.device_connection import DeviceConnection
+from lykeion.delivery.gateway.device_connection import MOST_UNSTORED_BYTES, DeviceConnection
 from lykeion.delivery.gateway.device_hub import HELLO_S, DeviceHub, groups_of, known_device
 from lykeion.delivery.gateway.device_queries import DeviceQueries
 from lykeion.delivery.gateway.device_websocket import DeviceSocket, websocket_protocol
@@ -45,6 +45,13 @@ class HeldLink:
     full_since: float | None = None
     frames: list[Frame] = field(default_factory=list)
     closed: str = ""
+    paused: bool = False
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
 
     def send(self, data: bytes) -> None:
         self.frames.append(read_frame(data))
@@ -159,6 +166,49 @@ def test_of_commands_no_more_are_held_than_a_window_whatever_a_device_says_it_ta
                 assert len(connection._session.outgoing) == GATEWAY_WINDOW
                 connection.received(write_frame(AckFrame(acknowledged + GATEWAY_WINDOW, 1 << 53)))
             assert [each.body["key"] for each in link.of(MessageFrame)] == [f"k{n:03}" for n in range(192)]
+
+    asyncio.run(run())
+
+
+def long_message(number: int, size: int = 200_000) -> bytes:
+    event = {"id": number, "kind": "event", "name": "a", "at": 1.0, "fields": {}}
+    return write_frame(MessageFrame(number, "events", {"events": [event], "dropped": {}, "more": "x" * size}))
+
+
+def test_nothing_more_is_read_from_a_device_while_a_megabyte_of_it_is_not_stored(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with hub_at(tmp_path) as hub, asyncio.timeout(60):
+            connection, link = await hub.greeted()
+            _, other = await hub.greeted("d-2")
+            with closing(open_fleet(tmp_path)) as store, store.transaction():  # the store hangs
+                sent = 0
+                while not link.paused:
+                    sent += 1
+                    connection.received(long_message(sent))
+                    await asyncio.sleep(0)
+                assert sent * 200_000 <= MOST_UNSTORED_BYTES + 200_000
+                assert (other.paused, link.of(AckFrame)) == (False, [])
+            await until(lambda: bool(link.of(AckFrame)) and link.of(AckFrame)[-1].number == sent)
+            assert (link.paused, link.closed) == (False, "")
+            for number in range(sent + 1, sent + 20):  # one after the other, it is never paused
+                connection.received(long_message(number))
+                await until(lambda number=number: link.of(AckFrame)[-1].number == number)
+                assert not link.paused
+
+    asyncio.run(run())
+
+
+def test_frames_that_were_read_before_the_pause_are_taken_and_reading_goes_on_when_half_is_stored(
+    tmp_path: Path,
+) -> None:
+    async def run() -> None:
+        async with hub_at(tmp_path) as hub, asyncio.timeout(60):
+            connection, link = await hub.greeted()
+            for number in range(1, 31):
+                connection.received(long_message(number))
+            assert link.paused
+            await until(lambda: not link.paused)
+            await until(lambda: link.of(AckFrame)[-1].number == 30)
 
     asyncio.run(run())
 

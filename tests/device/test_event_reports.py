@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lykeion.device.conversation import MessageFrame, read_frame, write_frame
-from lykeion.device.fleet.device_messages import batch_plain
+from lykeion.device.fleet.device_messages import MessageError, _checked_batch, batch_of, batch_plain
 from lykeion.device.fleet.event_reports import KINDS, EventBatch, EventError, EventFields, EventReports
 
 
@@ -180,3 +181,29 @@ def test_what_cannot_be_reported_is_refused_in_one_line(
     with pytest.raises(EventError) as caught:
         reports.add(name, fields, kind)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
+
+
+ANYTHING = st.sampled_from(
+    [None, True, 3, 1.5, float("inf"), float("nan"), "a", "", "\0", b"b", [], {}, 1 << 60, "event"]
+)
+EVENTS = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(("id", "kind", "name", "at", "fields", "more"), ANYTHING)
+) | st.builds(
+    lambda place, value, fields: (
+        {"id": 1, "kind": "event", "name": "a", "at": 1.0, "fields": fields} | {place: value}
+    ),
+    st.sampled_from(["id", "kind", "name", "at", "fields", "more"]),
+    ANYTHING,
+    st.dictionaries(st.sampled_from(["a", 1]), ANYTHING, max_size=2),
+)
+
+
+@given(st.lists(EVENTS, max_size=3) | ANYTHING, st.just({}) | ANYTHING)
+def test_events_that_are_read_quickly_are_those_that_are_read_field_by_field(events: object, dropped: object) -> None:
+    def read(how: Callable[[object], EventBatch]) -> EventBatch | str:
+        try:
+            return how({"events": events, "dropped": dropped})
+        except MessageError as error:
+            return str(error)
+
+    assert read(batch_of) == read(_checked_batch)

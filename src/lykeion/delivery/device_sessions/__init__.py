@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         give_commands,
         resume_session,
         take_messages,
+        take_numbers,
     )
     from .session_tables import SESSION_TABLES, SessionBase, SessionTransaction
 
@@ -44,5 +45,6 @@ __all__ = [
     "group_ends",
     "resume_session",
     "take_messages",
+    "take_numbers",
 ]
 __getattr__ = lazy(__name__)

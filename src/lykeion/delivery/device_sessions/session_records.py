@@ -95,6 +95,15 @@ def take_messages(
         keep(now, message)
 
 
+def take_numbers(now: SessionTransaction, claims: Sequence[tuple[str, int, int, int]]) -> int:
+    """Of how many devices the numbers are taken now: each is a device, its epoch, and the first and last number."""
+    return now.change_all(
+        "UPDATE sessions SET taken = claim.column4 FROM (VALUES {rows}) AS claim WHERE device = claim.column1"
+        " AND epoch = claim.column2 AND taken = claim.column3 - 1",
+        claims,
+    )
+
+
 def acknowledge(now: SessionTransaction, device: str, epoch: int, number: int) -> None:
     """The device has all up to ``number``. Raises Fenced."""
     _own(now, "UPDATE sessions SET first = ? WHERE device = ? AND epoch = ?", (number + 1, device, epoch))

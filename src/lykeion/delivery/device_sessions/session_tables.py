@@ -29,6 +29,10 @@ class SessionTransaction(Protocol):
         """The number of rows that were changed."""
         ...
 
+    def change_all(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
+        """The same for many rows, which stand in ``sql`` as ``VALUES {rows}``."""
+        ...
+
     def record(self, at: float, who: str, what: str) -> None:
         """In the audit log."""
         ...

@@ -2,23 +2,19 @@
 is to be sent. Runs in the event loop."""
 
 import json
-import time
 from collections.abc import Collection
 from functools import partial
 from typing import Any, Protocol
 
-from lykeion import device
 from lykeion.core import LykeionError
-from lykeion.delivery.device_service import FleetTransaction, keep_events, keep_state
+from lykeion.delivery.device_service import FleetTransaction
 from lykeion.delivery.device_sessions import (
     Command,
     Fenced,
     acknowledge,
     command_message,
-    end_command,
     give_commands,
     resume_session,
-    take_messages,
 )
 from lykeion.device.conversation import (
     AckFrame,
@@ -40,10 +36,13 @@ from lykeion.device.conversation import (
 )
 
 from .hub_parts import HubParts
+from .message_inbox import MessageBundle
 
 STUCK_S = 30.0
 """A device that reads nothing for so long is disconnected."""
 MAX_PRESENCE_BYTES = 4_096
+MOST_UNSTORED_BYTES = 1 << 20
+"""Of one device; while more has come that is not on disk, nothing more is read from it."""
 
 
 class Link(Protocol):
@@ -58,6 +57,12 @@ class Link(Protocol):
 
     def close(self, why: str) -> None: ...
 
+    def pause_reading(self) -> None:
+        """No frames are taken from the device until ``resume_reading``; those that were read already may come."""
+        ...
+
+    def resume_reading(self) -> None: ...
+
 
 class DeviceConnection:
     """``hello`` is the first frame that is taken. ``expires`` is when the device's credential does."""
@@ -67,7 +72,7 @@ class DeviceConnection:
         self._parts, self._link, self._groups = parts, link, groups
         self._session: GatewaySession | None = None
         self.greeted = self._closed = self._giving = self._wanted = False
-        self._pending: list[tuple[MessageFrame, float]] = []
+        self._unstored, self._paused = 0, False
         self._desired: tuple[int, Any] = (0, None)
         self._desired_sent = 0
         self._answers: list[AnswerFrame] = []
@@ -84,7 +89,7 @@ class DeviceConnection:
         if self._closed:
             return
         try:
-            self._take(read_frame(data))
+            self._take(read_frame(data), len(data))
         except (FrameError, NotInTurn) as error:
             self.close(str(error), "frame")
 
@@ -144,7 +149,7 @@ class DeviceConnection:
         change = partial(_give, device=self.device, epoch=session.epoch, most=session.room, clock=self._parts.clock)
         self._parts.commit.put(change, self._given)
 
-    def _take(self, frame: Frame) -> None:
+    def _take(self, frame: Frame, size: int) -> None:
         if isinstance(frame, HelloFrame):
             self._greet(frame)
             return
@@ -153,9 +158,7 @@ class DeviceConnection:
         given = self._session.receive(frame)
         match given:
             case MessageFrame():
-                if not self._pending:
-                    self._parts.loop.call_soon(self._store)
-                self._pending.append((given, time.perf_counter()))
+                self._keep(given, size)
             case AckFrame():
                 epoch = self._session.epoch
                 change = partial(acknowledge, device=self.device, epoch=epoch, number=given.number)
@@ -172,6 +175,14 @@ class DeviceConnection:
                     self.presence = given.body
             case _:
                 self.flush()  # a repeated message is acknowledged again
+
+    def _keep(self, message: MessageFrame, size: int) -> None:
+        assert self._session
+        self._parts.inbox.put(self, self._session.epoch, message, size)
+        self._unstored += size
+        if self._unstored > MOST_UNSTORED_BYTES and not self._paused:
+            self._paused = True
+            self._link.pause_reading()
 
     def _greet(self, hello: HelloFrame) -> None:
         if self.greeted:
@@ -205,26 +216,17 @@ class DeviceConnection:
         self.flush()
         self.give()
 
-    def _store(self) -> None:
-        pending, self._pending = self._pending, []
-        if self._closed or not pending or self._session is None:
-            return
-        messages = [frame for frame, _ in pending]
-        change = partial(_store, device=self.device, epoch=self._session.epoch, messages=messages, parts=self._parts)
-        self._parts.commit.put(change, partial(self._stored, pending))
-
-    def _stored(self, pending: list[tuple[MessageFrame, float]], result: Any) -> None:
+    def stored(self, bundle: MessageBundle, result: int | LykeionError) -> None:
+        """Messages of this connection: how many of them could not be used, or why they are not on disk."""
+        self._unstored -= bundle.size
         if not self._fenced_or(result) or self._session is None:
             return
-        self._session.on_disk(pending[-1][0].number)
+        if self._paused and self._unstored <= MOST_UNSTORED_BYTES // 2:
+            self._paused = False
+            self._link.resume_reading()
+        self._session.on_disk(bundle.messages[-1].number)
         self.flush()
-        metrics, now = self._parts.metrics, time.perf_counter()
-        names = {frame.name for frame, _ in pending}
-        for frame, since in pending:
-            metrics.acknowledged.observe(now - since)
-            metrics.messages.labels(frame.name if frame.name in _KEEP else "other").inc()
-        metrics.refused.inc(result)
-        if "state" in names:
+        if any(message.name == "state" for message in bundle.messages):
             self._parts.reported(self)
 
     def _given(self, result: Any) -> None:
@@ -257,36 +259,5 @@ class DeviceConnection:
                 session.groups[group] = number
 
 
-def _store(now: FleetTransaction, device: str, epoch: int, messages: list[MessageFrame], parts: HubParts) -> int:
-    """How many could not be used. Raises Fenced."""
-    wrong = 0
-
-    def keep(_: Any, message: MessageFrame) -> None:
-        nonlocal wrong
-        try:
-            with now.attempt():
-                _KEEP[message.name](now, device, message.body, parts.clock())
-        except (LykeionError, LookupError, TypeError, ValueError):
-            wrong += 1
-
-    take_messages(now, device, epoch, messages, keep)
-    return wrong
-
-
 def _give(now: FleetTransaction, device: str, epoch: int, most: int, clock: Any) -> list[Command]:
     return give_commands(now, device, epoch, most, clock())
-
-
-def _keep_state(now: FleetTransaction, name: str, body: Any, at: float) -> None:
-    keep_state(now, name, device.reported_state_of(body), at)
-
-
-def _keep_events(now: FleetTransaction, name: str, body: Any, at: float) -> None:
-    keep_events(now, name, device.batch_of(body), at)
-
-
-def _keep_result(now: FleetTransaction, name: str, body: Any, at: float) -> None:
-    end_command(now, name, str(body["key"])[:64], bool(body["ok"]), body["said"])
-
-
-_KEEP = {"state": _keep_state, "events": _keep_events, "result": _keep_result}

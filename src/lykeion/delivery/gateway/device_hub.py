@@ -26,6 +26,7 @@ from .device_connection import STUCK_S, DeviceConnection, Link
 from .gateway_metrics import GatewayMetrics
 from .group_broadcasts import GroupBroadcasts
 from .hub_parts import HubParts, Queries
+from .message_inbox import MessageInbox
 from .session_writer import SessionWriter
 
 LOOK_S = 0.5
@@ -63,11 +64,11 @@ class DeviceHub:
         self.parts = HubParts(
             name=secrets.token_hex(8),
             commit=commit,
+            inbox=MessageInbox(commit, self.metrics, parts.clock),
             metrics=self.metrics,
             broadcasts=self._broadcasts,
             queries=queries,
             clock=parts.clock,
-            loop=asyncio.get_running_loop(),
             welcomed=self._welcomed,
             reported=self._reported,
             ended=self._ended,

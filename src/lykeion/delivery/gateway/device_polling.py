@@ -37,7 +37,14 @@ class PollLink:
         self.forget: asyncio.TimerHandle | None = None
         self._frames: list[bytes] = []
         self._bytes = 0
-        self._some = asyncio.Event()
+        self._some, self.reading = asyncio.Event(), asyncio.Event()
+        self.reading.set()
+
+    def pause_reading(self) -> None:
+        self.reading.clear()
+
+    def resume_reading(self) -> None:
+        self.reading.set()
 
     def send(self, data: bytes) -> None:
         self._frames.append(data)
@@ -48,6 +55,7 @@ class PollLink:
 
     def close(self, why: str) -> None:
         self.closed = True
+        self.reading.set()
         self._some.set()
 
     async def take(self, wait_s: float) -> bytes:
@@ -106,6 +114,7 @@ def polling_routes(opened: PollOpener, wait_s: float = WAIT_S) -> APIRouter:
             link.forget.cancel()
         try:
             for frame in frames:
+                await link.reading.wait()
                 if link.user:
                     link.user.received(frame)
             body = await link.take(SOON_S if frames else wait_s)

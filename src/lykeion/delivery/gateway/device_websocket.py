@@ -87,6 +87,14 @@ class DeviceSocket(WSListener):
         if self.user:
             self.user.flush()
 
+    def pause_reading(self) -> None:
+        if self._transport and not self._transport.is_disconnected:
+            self._transport.underlying_transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._transport and not self._transport.is_disconnected:
+            self._transport.underlying_transport.resume_reading()
+
     def send(self, data: bytes) -> None:
         if self._transport and not self._transport.is_disconnected:
             self._transport.send(WSMsgType.BINARY, data)

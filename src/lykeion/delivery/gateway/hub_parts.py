@@ -1,6 +1,5 @@
 """What a connection needs of the hub that has it, and what the hub's parts need of a connection."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -9,6 +8,7 @@ from lykeion.device.conversation import AnswerFrame, QueryFrame
 
 from .gateway_metrics import GatewayMetrics
 from .group_broadcasts import GroupBroadcasts
+from .message_inbox import MessageInbox
 from .session_writer import SessionWriter
 
 
@@ -37,11 +37,11 @@ class HubParts:
 
     name: str
     commit: SessionWriter
+    inbox: MessageInbox
     metrics: GatewayMetrics
     broadcasts: GroupBroadcasts
     queries: Queries
     clock: Callable[[], float]
-    loop: asyncio.AbstractEventLoop
     welcomed: Callable[[Any], object]
     reported: Callable[[Any], object]
     ended: Callable[[Any], object]

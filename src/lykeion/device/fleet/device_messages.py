@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from operator import itemgetter
 from typing import Any, TypeAlias, TypeVar
 
 from lykeion.core import Invalid, parse_json
@@ -40,6 +41,9 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 _SIGNATURE = re.compile(r"[0-9a-f]{128}")
 _COUNTER = re.compile(r"[0-9a-f]{16}")
 _ATTRIBUTE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_EVENT: Callable[[Any], Any] = itemgetter("id", "kind", "name", "at", "fields")
+_NUMBERS = (int, float)
+_PLAIN = (str, int, bool)
 _FLAG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 """Also the name of an experiment, under which a device is told its arm."""
 
@@ -181,6 +185,45 @@ def read_batch(data: bytes) -> EventBatch:
 
 
 def batch_of(plain: Any) -> EventBatch:
+    """Raises MessageError. What is right is read without making a Field of each value: gateways read many."""
+    if type(plain) is dict and len(plain) == 2 and plain.get("dropped") == {}:
+        given = plain.get("events")
+        if type(given) is list and len(given) <= MAX_EVENTS_AT_ONCE:
+            events = tuple(each for each in map(_right_event, given) if each is not None)
+            if len(events) == len(given):
+                return EventBatch(events, {})
+    return _checked_batch(plain)
+
+
+def _right_event(plain: Any) -> ReportedEvent | None:
+    """None if there is something wrong, of which ``_event`` says what."""
+    if type(plain) is not dict or len(plain) != 5:
+        return None
+    try:
+        number, kind, name, at, fields = _EVENT(plain)
+    except KeyError:
+        return None
+    if (
+        type(number) is int
+        and 0 <= number <= 1 << 53
+        and kind in KINDS
+        and type(name) is str
+        and 0 < len(name) <= MAX_TEXT
+        and name.isprintable()
+        and type(at) in _NUMBERS
+        and abs(at) <= MAX_CLOCK_S
+        and type(fields) is dict
+        and all(type(each) is str and _is_plain(value) for each, value in fields.items())
+    ):
+        return ReportedEvent(number, kind, name, at, fields)
+    return None
+
+
+def _is_plain(value: Any) -> bool:
+    return type(value) in _PLAIN or (type(value) is float and math.isfinite(value))
+
+
+def _checked_batch(plain: Any) -> EventBatch:
     fields = _fields(plain)
     fields.only("events", "dropped")
     events = fields.required("events", Field.items)

@@ -6,7 +6,17 @@ from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
     from .device_admission import DeviceAdmission, DeviceState, DeviceStateError, NoSuchDevice, NotADevice
-    from .device_events import forget_old_events, forget_reports, keep_events, lost_events, note_events
+    from .device_events import (
+        EventRow,
+        NotTogether,
+        event_rows,
+        forget_old_events,
+        forget_reports,
+        keep_events,
+        keep_together,
+        lost_events,
+        note_events,
+    )
     from .device_logs import DeviceLogState, ask_log, asked_log, device_log, forget_old_logs, note_log
     from .first_events import METRIC_EVENTS, RolloutFirsts, forget_rollouts
     from .fleet_records import FleetRecord, all_devices, as_fleet_device, keep_state, note_state, one_device, pin
@@ -19,9 +29,11 @@ __all__ = [
     "DeviceLogState",
     "DeviceState",
     "DeviceStateError",
+    "EventRow",
     "FleetRecord",
     "NoSuchDevice",
     "NotADevice",
+    "NotTogether",
     "RolloutFirsts",
     "SlowVersion",
     "VersionDrift",
@@ -30,12 +42,14 @@ __all__ = [
     "ask_log",
     "asked_log",
     "device_log",
+    "event_rows",
     "forget_old_events",
     "forget_old_logs",
     "forget_reports",
     "forget_rollouts",
     "keep_events",
     "keep_state",
+    "keep_together",
     "lost_events",
     "note_events",
     "note_log",

@@ -1,6 +1,7 @@
 """Events of devices: counted once however often they are sent, within a quota of each device."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lykeion.core import Invalid
@@ -59,6 +60,58 @@ def keep_events(now: FleetTransaction, device: str, batch: EventBatch, at: float
     _forget_days(now, device, day, quota)
     _note_dropped(now, device, batch, at)
     return new
+
+
+EventRow = tuple[str, int, str, str, str, float, float, str, int | None]
+"""As in the table: device, number, kind, name, model, when it came, when it was sent, fields, version."""
+
+
+def event_rows(device: str, batch: EventBatch, at: float) -> list[EventRow]:
+    """Raises MessageTooLarge."""
+    return [_row(device, each, _fields(each), at) for each in batch.events]
+
+
+def keep_together(now: FleetTransaction, rows: Sequence[EventRow], at: float, quota: EventQuota = QUOTA) -> None:
+    """Events of many devices, by few statements. Raises NotTogether, when what it has changed is to be undone."""
+    came: dict[str, tuple[int, int]] = {}
+    for row in rows:
+        events, size = came.get(row[0], (0, 0))
+        came[row[0]] = events + 1, size + len(row[7])
+    if any(events > quota.events_a_day or size > quota.bytes_a_day for events, size in came.values()):
+        raise NotTogether
+    days = [(device, int(at // DAY_S), events, size, 0) for device, (events, size) in came.items()]
+    seen = [(device, at) for device in came]
+    if now.change_all(_INSERT, rows) < len(rows) or now.change_all(_add_to_days(quota), days) < len(days):
+        raise NotTogether
+    now.change_all(
+        "UPDATE devices SET seen_at = seen.column2 FROM (VALUES {rows}) AS seen WHERE id = seen.column1", seen
+    )
+    full = (
+        "SELECT device FROM event_days WHERE device IN (VALUES {rows}) GROUP BY device"  # noqa: S608 - two numbers
+        f" HAVING SUM(events) > {quota.kept_events:d} OR SUM(bytes) > {quota.kept_bytes:d}"
+    )
+    for found in now.rows_all(full, [(device,) for device in came]):
+        _forget_days(now, found["device"], int(at // DAY_S), quota)
+
+
+class NotTogether(Exception):
+    """Events were sent before, or are beyond a quota: they are to be kept device by device."""
+
+
+_INSERT = (
+    "INSERT INTO events (device, number, kind, name, model, at, sent_at, fields, version)"
+    " VALUES {rows} ON CONFLICT (device, number, sent_at) DO NOTHING"
+)
+
+
+def _add_to_days(quota: EventQuota) -> str:
+    return (
+        "INSERT INTO event_days (device, day, events, bytes, refused) VALUES {rows}"  # noqa: S608 - two numbers
+        " ON CONFLICT (device, day) DO UPDATE SET events = event_days.events + excluded.events,"
+        " bytes = event_days.bytes + excluded.bytes"
+        f" WHERE event_days.events + excluded.events <= {quota.events_a_day:d}"
+        f" AND event_days.bytes + excluded.bytes <= {quota.bytes_a_day:d}"
+    )
 
 
 def lost_events(store: FleetStore, device: str) -> dict[str, int]:
@@ -143,10 +196,10 @@ def _is_known(now: FleetTransaction, device: str, event: ReportedEvent) -> bool:
 
 
 def _insert(now: FleetTransaction, device: str, event: ReportedEvent, fields: str, at: float) -> int:
+    return now.change_all(_INSERT, [_row(device, event, fields, at)])
+
+
+def _row(device: str, event: ReportedEvent, fields: str, at: float) -> EventRow:
     model, version = event.fields.get("model", ""), event.fields.get("version")
     number = version if isinstance(version, int) and 0 <= version < 1 << 31 else None if version is None else -1
-    return now.change(
-        "INSERT INTO events (device, number, kind, name, model, at, sent_at, fields, version)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (device, number, sent_at) DO NOTHING",
-        (device, event.id, event.kind, event.name, str(model)[:64], at, event.at, fields, number),
-    )
+    return device, event.id, event.kind, event.name, str(model)[:64], at, event.at, fields, number

@@ -6,8 +6,9 @@ Secrets are kept as digests. Times are seconds since 1970, of the server's clock
 import sqlite3
 import threading
 import uuid
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from lykeion.delivery.flags import FLAG_TABLES
 
 _APPLICATION_ID = 0x4C594B46
 _BUSY_S = 10.0
+_TOGETHER = (256, 64, 16, 4, 1)
+"""Rows of one statement; SQLite takes 32,766 values, PostgreSQL 65,535."""
 _DEVICES = (
     """CREATE TABLE devices (
         id TEXT PRIMARY KEY, public_key TEXT NOT NULL UNIQUE, token TEXT NOT NULL, state TEXT NOT NULL,
@@ -174,6 +177,15 @@ class FleetTransaction:
         """The number of rows that were changed."""
         return self._base.execute(sql, values).rowcount
 
+    def change_all(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
+        """The same for many rows, which stand in ``sql`` as ``VALUES {rows}``: by as few statements as may be, for
+        each lets other threads run."""
+        return sum(self.change(*_filled(sql, part)) for part in _parts(rows))
+
+    def rows_all(self, sql: str, rows: Sequence[Sequence[Any]]) -> list[Any]:
+        """What is found for many rows, in the same way."""
+        return [found for part in _parts(rows) for found in self.rows(*_filled(sql, part))]
+
     @contextmanager
     def attempt(self) -> Generator[None]:
         """Undo what the block has changed if an error leaves it. Raises BadValue for what the store cannot keep."""
@@ -181,13 +193,35 @@ class FleetTransaction:
         try:
             yield
         except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, OverflowError) as error:
-            self._base.execute("ROLLBACK TO attempt")
+            self._undo()
             raise BadValue(f"it cannot be stored: {error}") from None
         except BaseException:
-            self._base.execute("ROLLBACK TO attempt")
+            self._undo()
             raise
         self._base.execute("RELEASE attempt")
+
+    def _undo(self) -> None:
+        self._base.execute("ROLLBACK TO attempt")
+        self._base.execute("RELEASE attempt")  # or the next one that is undone would be this
 
     def record(self, at: float, who: str, what: str) -> None:
         """In the audit log."""
         self._base.execute("INSERT INTO audit (at, who, what) VALUES (?, ?, ?)", (at, who[:128], what[:1024]))
+
+
+def _parts(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
+    """Of few different lengths, so that few statements are prepared."""
+    place = 0
+    for most in _TOGETHER:
+        while len(rows) - place >= most:
+            yield rows[place : place + most]
+            place += most
+
+
+def _filled(sql: str, rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+    return sql.replace("{rows}", _marks(len(rows), len(rows[0]))), [each for row in rows for each in row]
+
+
+@cache
+def _marks(rows: int, columns: int) -> str:
+    return ", ".join([f"({', '.join(['?'] * columns)})"] * rows)
