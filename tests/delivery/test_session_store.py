@@ -18,12 +18,14 @@ from lykeion.delivery.device_sessions import (
     commands_of,
     commands_since,
     end_command,
+    forget_old_commands,
     give_commands,
     group_ends,
     resume_session,
+    session_records,
     take_messages,
 )
-from lykeion.delivery.device_sessions.session_records import MAX_COMMAND_BYTES
+from lykeion.delivery.device_sessions.session_records import KEPT_COMMANDS_S, MAX_COMMAND_BYTES
 from lykeion.device import EventBatch, ReportedEvent
 from lykeion.device.conversation import HelloFrame, MessageFrame, Reset
 from tests.delivery.postgres import Postgres, postgres
@@ -191,6 +193,45 @@ def test_a_command_whose_answer_is_longer_than_is_kept_can_still_be_read(opened:
         end_command(now, "d-1", "k1", True, "x" * (MAX_COMMAND_BYTES + 1))
     _, (kept,) = resumed(store, hello(epoch=1))
     assert (kept.state, kept.said) == ("done", "an answer of 65,539 bytes; 65,536 are kept")
+
+
+def keys(store: FleetStore) -> list[str]:
+    return [each.key for each in commands_of(store, "d-1")]
+
+
+def test_commands_that_nobody_has_wanted_for_long_are_forgotten_but_not_one_that_is_under_way(
+    opened: Callable[[], FleetStore],
+) -> None:
+    store = opened()
+    for key in ("done", "delivered", "sent"):
+        command(store, key)
+    epoch = resumed(store, hello())[0].state.epoch
+    give(store, epoch)
+    command(store, "waiting")
+    command(store, "later", expires=200.0)
+    _acknowledge(store, epoch, 2)  # delivered and done
+    with store.transaction() as now:
+        end_command(now, "d-1", "done", True, None)
+        end_command(now, "d-1", "sent", True, None)  # its number was not acknowledged yet
+    assert forget_old_commands(store, 100.0 + KEPT_COMMANDS_S) == 0
+    assert forget_old_commands(store, 100.1 + KEPT_COMMANDS_S) == 3
+    assert sorted(keys(store)) == ["later", "sent"]
+    _, kept = resumed(store, hello(epoch=1, received=2))
+    assert [(each.key, each.number) for each in kept] == [("sent", 3)]
+    assert command(store, "done")  # its key may be used again
+
+
+def test_of_commands_that_have_ended_the_last_are_kept(
+    opened: Callable[[], FleetStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_records, "KEPT_ENDED", 3)
+    store = opened()
+    for number in range(6):
+        command(store, f"k{number}", at=float(number))
+        with store.transaction() as now:
+            end_command(now, "d-1", f"k{number}", True, None)
+    command(store, "new", at=9.0)
+    assert keys(store) == ["k3", "k4", "k5", "new"]
 
 
 TOO_DEEP: list = [[[[[[[[1]]]]]]]]

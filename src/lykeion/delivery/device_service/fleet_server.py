@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from lykeion.control import ControlLoop, ResourceStore, SqliteStore
 from lykeion.core import FileLock, Locked, Refused, Unavailable
+from lykeion.delivery.device_sessions import forget_old_commands
 from lykeion.delivery.experiments import EXPERIMENTS
 from lykeion.delivery.experiments.events import EventLog
 from lykeion.delivery.flags import MAX_STREAMS, FlagFeed, FlagService, flag_routes
@@ -196,6 +197,7 @@ async def _tidy(
         with suppress(Unavailable):
             await asyncio.to_thread(partial(forget_old_events, fleet, clock()))
             await asyncio.to_thread(partial(forget_old_logs, fleet, clock()))
+            await asyncio.to_thread(partial(forget_old_commands, fleet, clock()))
             kept = [each.metadata.uid for each in followed.ordered()]
             await asyncio.to_thread(partial(forget_rollouts, fleet, kept, clock()))
         await experiments.tidy(clock())

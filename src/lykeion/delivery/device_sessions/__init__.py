@@ -16,14 +16,16 @@ if TYPE_CHECKING:
         commands_of,
         commands_since,
         end_command,
+        forget_old_commands,
         give_commands,
         resume_session,
         take_messages,
         take_numbers,
     )
-    from .session_tables import SESSION_TABLES, SessionBase, SessionTransaction
+    from .session_tables import COMMAND_ENDS, SESSION_TABLES, SessionBase, SessionTransaction
 
 __all__ = [
+    "COMMAND_ENDS",
     "KEPT_BROADCASTS",
     "MAX_GROUP_NAME",
     "SESSION_TABLES",
@@ -41,6 +43,7 @@ __all__ = [
     "commands_of",
     "commands_since",
     "end_command",
+    "forget_old_commands",
     "give_commands",
     "group_ends",
     "resume_session",

@@ -25,6 +25,10 @@ from .session_tables import SessionBase, SessionTransaction
 MAX_WAITING = 1_000
 """Commands of one device."""
 MAX_COMMAND_BYTES = 1 << 16
+KEPT_COMMANDS_S = 30 * 86_400
+"""After a command was no longer wanted, it is forgotten, with its key."""
+KEPT_ENDED = 1_000
+"""Commands of one device that have ended; older ones are forgotten."""
 
 CommandState = Literal["waiting", "sent", "delivered", "done", "failed", "expired"]
 
@@ -159,7 +163,30 @@ def add_command(
     )
     if new:
         now.record(at, who, f"{device}: command {name} ({key})")
+        _forget_ended(now, device)
     return bool(new)
+
+
+def forget_old_commands(store: SessionBase, at: float) -> int:
+    """Those that nobody has wanted for long, but what is under way to a device."""
+    with store.transaction() as now:
+        sql = f"DELETE FROM commands WHERE expires < ? AND {_IS_OVER}"  # noqa: S608 - a constant
+        return now.change(sql, (at - KEPT_COMMANDS_S,))
+
+
+_IS_OVER = (
+    "state <> 'sent' AND (number IS NULL OR number <"
+    " (SELECT first FROM sessions WHERE sessions.device = commands.device))"
+)
+"""A number that the device has not acknowledged is sent again; one that were gone would leave a gap."""
+
+
+def _forget_ended(now: SessionTransaction, device: str) -> None:
+    which = f"device = ? AND state <> 'waiting' AND {_IS_OVER}"
+    ended = now.rows(f"SELECT key FROM commands WHERE {which} ORDER BY made_at, key", (device,))  # noqa: S608
+    if len(ended) > KEPT_ENDED:
+        gone = [(device, row["key"]) for row in ended[: len(ended) - KEPT_ENDED]]
+        now.change_all("DELETE FROM commands WHERE (device, key) IN (VALUES {rows})", gone)
 
 
 def end_command(now: SessionTransaction, device: str, key: str, ok: bool, said: Any) -> None:

@@ -22,6 +22,10 @@ SESSION_TABLES = (
 )
 
 
+COMMAND_ENDS = ("CREATE INDEX commands_expire ON commands (expires)",)
+"""So that old commands are found."""
+
+
 class SessionTransaction(Protocol):
     def rows(self, sql: str, values: Sequence[Any] = ()) -> Sequence[Any]: ...
 
