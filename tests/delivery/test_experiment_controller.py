@@ -37,6 +37,7 @@ from lykeion.delivery.experiments import (
     ExperimentArm,
     ExperimentLook,
     ExperimentMetric,
+    UnfitForFlag,
     assigned_arm,
     check_conclusion,
     check_undecided,
@@ -80,7 +81,7 @@ def _offer(asked: OfferedVersion) -> VersionOffer:
 
 
 def _begun(**spec: Any) -> Experiment:
-    return _decide(_pending(**spec), NOW, {EarlierExperiment: "", OfferedVersion: _offer})
+    return _decide(_pending(**spec), NOW, {EarlierExperiment: "", OfferedVersion: _offer, UnfitForFlag: ""})
 
 
 def test_it_begins_with_the_versions_that_are_published_and_the_digest_of_its_declaration() -> None:
@@ -100,6 +101,14 @@ def test_it_begins_with_the_versions_that_are_published_and_the_digest_of_its_de
 def test_it_waits_for_its_model_and_its_versions(answers: Mapping[type, Any], reason: str) -> None:
     status = _decide(_pending(), NOW, answers).status
     assert (status.state, status.reason) == ("Pending", reason)
+
+
+@pytest.mark.parametrize(("unfit", "state"), [("there is no flag 'theme'", "Pending"), ("", "Running")])
+def test_it_waits_for_a_flag_that_it_fits(unfit: str, state: str) -> None:
+    arms = tuple(ExperimentArm(name=name, share=0.5, value="true") for name in ("control", "treatment"))
+    tried = _pending(model="", flag="theme", arms=arms)
+    status = _decide(tried, NOW, {EarlierExperiment: "", UnfitForFlag: unfit}).status
+    assert (status.state, unfit in status.message) == (state, True)
 
 
 def _crashes(path: Path, rates: Mapping[str, float]) -> EventLog:

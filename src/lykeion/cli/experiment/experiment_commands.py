@@ -13,13 +13,14 @@ from msgspec import structs
 
 from lykeion import platform
 from lykeion.cli.delivery.delivery_options import repository_option
+from lykeion.cli.delivery.fleet_commands import open_store
 from lykeion.cli.delivery.fleet_resource_place import command_here, place_options, with_fleet_resources
 from lykeion.cli.options import json_option
 from lykeion.cli.output import print_json, print_table
 from lykeion.control import Key, Outdated, ResourceStore
 from lykeion.core import print_line
 from lykeion.core.files import write_atomically
-from lykeion.delivery import device_service, experiments
+from lykeion.delivery import device_service, experiments, flags
 from lykeion.delivery.experiments import events
 
 TRIES = 10
@@ -46,6 +47,8 @@ def start(file: Path, home: Path, fleet: Path, namespace: str, as_json: bool) ->
     What is declared may not change any more.
     """
     made = experiments.read_experiment(file)
+    if made.spec.flag:
+        _check_flag(fleet, made)
     if made.metadata.namespace == DEFAULT_NAMESPACE:  # as where none is written
         made = replace(made, metadata=structs.replace(made.metadata, namespace=namespace))
     begun = with_fleet_resources(fleet, made.metadata.namespace, lambda store: store.create(made))
@@ -116,6 +119,8 @@ def conclude(
         experiments.check_conclusion(found, decision, seen)
     _change(fleet, namespace, name, conclusion=decision)
     record = experiments.record_of(experiments.with_experiment_spec(found, conclusion=decision), seen)
+    if found.spec.flag:
+        _ship_flag(fleet, found, decision)
     path = fleet / "records" / f"{name}.json"
     write_atomically(path, json.dumps(record.document(), indent=1).encode())
     if as_json:
@@ -126,6 +131,27 @@ def conclude(
     if found.spec.model:
         start_it = command_here(f"rollout start {found.spec.model}:{arm.version}")
         print_line(f"move it to all devices: {start_it}")
+    else:
+        print_line(f"the flag {found.spec.flag} is {arm.value} by default now")
+
+
+def _check_flag(fleet: Path, made: "experiments.Experiment") -> None:
+    """Raises FlagError."""
+    with open_store(fleet) as store:
+        if why := device_service.unfit_for_flag(store, made.spec):
+            raise flags.FlagError(f"experiment {made.metadata.name}: {why}")
+
+
+def _ship_flag(fleet: Path, found: "experiments.Experiment", decision: "experiments.Conclusion") -> None:
+    """The value of the arm is the flag's default from now on; what its other rules say holds as before."""
+    name = found.spec.flag
+    value = next(json.loads(each.value) for each in found.spec.arms if each.name == decision.ship)
+    with open_store(fleet) as store:
+        kept = flags.FlagStore(store)
+        last = kept.get(name)
+        if last.flag.default != value or type(last.flag.default) is not type(value):
+            why = f"experiment {found.metadata.name}: {decision.because}"
+            kept.put(name, structs.replace(last.flag, default=value), flags.FlagEdit(decision.by, why, time.time()))
 
 
 def _space_lines(experiment: "experiments.Experiment", home: Path) -> list[str]:

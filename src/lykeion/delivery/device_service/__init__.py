@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from .desired import PublishedCatalogue, desired_number, desired_state
     from .fleet_beside import FleetBeside, FleetParts
     from .fleet_place import FLEET_KINDS, connect_rollouts, events_directory, fleet_directory, fleet_file, open_fleet
-    from .fleet_resources import forget_unit
+    from .fleet_resources import flag_experiment, forget_unit, unfit_for_flag
     from .fleet_server import FleetIsServed, FleetServer
     from .records import (
         DeviceAdmission,
@@ -73,6 +73,7 @@ __all__ = [
     "device_log",
     "event_rows",
     "events_directory",
+    "flag_experiment",
     "fleet_directory",
     "fleet_file",
     "forget_unit",
@@ -85,6 +86,7 @@ __all__ = [
     "pin",
     "slow_versions",
     "told_versions",
+    "unfit_for_flag",
     "version_drift",
 ]
 __getattr__ = lazy(__name__)

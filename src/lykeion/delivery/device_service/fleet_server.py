@@ -100,7 +100,7 @@ class FleetServer:
         stop, known, catalogue = asyncio.Event(), asyncio.Event(), PublishedCatalogue(self.repository)
         followed = FollowedResources[Rollout](ROLLOUT)
         experiments = ServedExperiments(fleet, EventLog(events_directory(self.directory)))
-        feed = FlagFeed(fleet)
+        feed = FlagFeed(fleet, experiments=experiments.on_flags)
         parts = FleetParts(
             self.directory,
             self.state,

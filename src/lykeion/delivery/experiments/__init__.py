@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from .arm_assignment import assigned_arm, period_of, space_lines
+    from .arm_assignment import HOLDOUT, assigned_arm, period_of, space_lines
     from .arm_results import ArmResult
     from .experiment_controller import EXPERIMENTS, has_stopped
     from .experiment_plot import plot_looks
@@ -31,12 +31,19 @@ if TYPE_CHECKING:
         with_experiment_spec,
     )
     from .experiment_results import ExperimentResults, ExploratoryResult, Look, looks, results
-    from .guardrail_tables import EarlierExperiment, ExperimentLook, ExperimentObservation, observe_experiment
+    from .guardrail_tables import (
+        EarlierExperiment,
+        ExperimentLook,
+        ExperimentObservation,
+        UnfitForFlag,
+        observe_experiment,
+    )
     from .interleaved_answers import Drafted, team_draft
 
 __all__ = [
     "EXPERIMENT",
     "EXPERIMENTS",
+    "HOLDOUT",
     "ArmResult",
     "Conclusion",
     "ConclusionRefused",
@@ -54,6 +61,7 @@ __all__ = [
     "ExperimentStatus",
     "ExploratoryResult",
     "Look",
+    "UnfitForFlag",
     "assigned_arm",
     "check_conclusion",
     "check_undecided",

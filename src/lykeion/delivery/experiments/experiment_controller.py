@@ -17,7 +17,7 @@ from .experiment_resource import (
     ExperimentStep,
     declaration_digest,
 )
-from .guardrail_tables import EarlierExperiment, ExperimentLook, ExperimentObservation
+from .guardrail_tables import EarlierExperiment, ExperimentLook, ExperimentObservation, UnfitForFlag
 
 ASK_AGAIN_S = 30.0
 MAX_STEPS = 40
@@ -66,7 +66,8 @@ def _asked(experiment: Experiment, now: datetime) -> list[Lookup]:
     spec, status, uid = experiment.spec, experiment.status, experiment.metadata.uid
     if status.state == "Pending":
         versions = [OfferedVersion(spec.model, each.version) for each in spec.arms] if spec.model else []
-        return [EarlierExperiment(spec.model or spec.flag, uid), *versions]
+        fits = versions or [UnfitForFlag(spec)]
+        return [EarlierExperiment(spec.model or spec.flag, uid), *fits]
     if status.state == "Running" and status.looked and _next_look_s(spec, status, now) == 0:
         return [ExperimentLook(uid, status.looked, now)]
     return []
@@ -76,7 +77,9 @@ def _begun(spec: ExperimentSpec, status: ExperimentStatus, answers: list[Any], n
     earlier, *offers = answers
     if earlier:
         return _waits(status, "WaitsForExperiment", f"{earlier} is under way for the same model or flag")
-    for arm, offer in zip(spec.arms, offers, strict=False):
+    if spec.flag and offers[0]:
+        return _waits(status, "UnfitForFlag", offers[0])
+    for arm, offer in zip(spec.arms, offers, strict=False) if spec.model else ():
         if offer is None:
             missing = f"{spec.model} has no version {arm.version} in the signed metadata"
             return _waits(status, "NotPublished", missing)

@@ -9,7 +9,7 @@ from lykeion.core.odds_ratio_test import FailureTable
 from lykeion.delivery.rollouts import HaltRule
 
 from .events import EventLog, FirstEvents, first_events
-from .experiment_resource import Experiment
+from .experiment_resource import Experiment, ExperimentSpec
 from .experiment_results import counting_rules
 
 
@@ -37,6 +37,13 @@ class EarlierExperiment(Lookup):
 
     subject: str
     experiment_uid: str
+
+
+@dataclass(frozen=True)
+class UnfitForFlag(Lookup):
+    """Why an experiment cannot be on its flag, such as that there is none; empty if it can."""
+
+    spec: ExperimentSpec
 
 
 def observe_experiment(

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .flag_api import MAX_STREAMS, FlagService, flag_routes
     from .flag_compiling import FlagEnvironment, SavedGroup, check_environment, server_features
     from .flag_evaluation import evaluate_flags, flag_values
+    from .flag_experiments import FlagExperiment, FlagExperiments, check_experiment
     from .flag_feed import FlagFeed, FlagPayload
     from .flag_model import (
         FeatureFlag,
@@ -46,6 +47,8 @@ __all__ = [
     "FlagEdit",
     "FlagEnvironment",
     "FlagError",
+    "FlagExperiment",
+    "FlagExperiments",
     "FlagFeed",
     "FlagPayload",
     "FlagRule",
@@ -61,6 +64,7 @@ __all__ = [
     "SavedGroup",
     "Variation",
     "check_environment",
+    "check_experiment",
     "check_flag_name",
     "environment_of",
     "evaluate_flags",

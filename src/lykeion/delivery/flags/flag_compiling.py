@@ -88,11 +88,12 @@ def feature(environment: FlagEnvironment, name: str, flag: FeatureFlag) -> Docum
     rules = flag.ordered_rules if flag.enabled else ()
     return {
         "defaultValue": flag.default,
-        "rules": [_rule(environment, name, flag, each) for each in rules],
+        "rules": [rule_document(environment, name, flag, each) for each in rules],
     }
 
 
-def _rule(environment: FlagEnvironment, name: str, flag: FeatureFlag, rule: FlagRule) -> Document:
+def rule_document(environment: FlagEnvironment, name: str, flag: FeatureFlag, rule: FlagRule) -> Document:
+    """Raises FlagError where it does not fit."""
     place = f"flag {name}, rule {rule.id}"
     made: Document = {
         "id": rule.id,

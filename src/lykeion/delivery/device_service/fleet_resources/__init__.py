@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
+    from .experiments_on_flags import flag_experiment, unfit_for_flag
     from .followed_resources import FollowedResources
     from .one_namespace import OneNamespace, OtherNamespace
     from .rollout_lookups import rollout_answers
@@ -15,8 +16,10 @@ __all__ = [
     "OneNamespace",
     "OtherNamespace",
     "ServedExperiments",
+    "flag_experiment",
     "forget_unit",
     "rollout_answers",
+    "unfit_for_flag",
 ]
 
 __getattr__ = lazy(__name__)

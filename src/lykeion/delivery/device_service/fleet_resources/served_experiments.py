@@ -19,11 +19,14 @@ from lykeion.delivery.experiments import (
     Experiment,
     ExperimentLook,
     ExperimentObservation,
+    UnfitForFlag,
     has_stopped,
     observe_experiment,
 )
 from lykeion.delivery.experiments.events import MAX_LINE_BYTES, MAX_NUMBER, EventLog, EventLogError, UnitEvent
+from lykeion.delivery.flags import FlagExperiments
 
+from .experiments_on_flags import flag_experiments, unfit_for_flag
 from .followed_resources import FollowedResources, age_of
 
 OVERLAP_S = 30.0
@@ -47,6 +50,10 @@ class ServedExperiments:
         """From the oldest. Raises NotListed, or a device would change its version until they are read."""
         return [each for each in self._followed.ordered() if each.status.state == "Running"]
 
+    def on_flags(self) -> FlagExperiments:
+        """Raises NotListed, or clients would lose their rules until they are read."""
+        return flag_experiments(self._followed.ordered())
+
     def answers(self) -> Answers:
         async def look(asked: ExperimentLook) -> ExperimentObservation:
             experiment = self._followed.by_uid.get(asked.experiment_uid)
@@ -59,12 +66,15 @@ class ServedExperiments:
             for each in sorted(self._followed.by_uid.values(), key=age_of):
                 if each.metadata.uid == asked.experiment_uid:
                     return ""
-                waits = each.status.reason == "NotPublished"
+                waits = each.status.reason in ("NotPublished", "UnfitForFlag")
                 if subject_of(each) == asked.subject and not has_stopped(each.status) and not waits:
                     return each.metadata.name
             return ""
 
-        return {ExperimentLook: look, EarlierExperiment: earlier}
+        async def unfit(asked: UnfitForFlag) -> str:
+            return await asyncio.to_thread(unfit_for_flag, self._fleet, asked.spec)
+
+        return {ExperimentLook: look, EarlierExperiment: earlier, UnfitForFlag: unfit}
 
     async def run(self, store: ResourceStore) -> None:
         await self._followed.run(store)
