@@ -127,7 +127,7 @@ def _crashes(path: Path, rates: Mapping[str, float]) -> EventLog:
 def test_a_guardrail_halts_what_harms_and_nothing_else(tmp_path: Path, harm: float, state: str, rule: str) -> None:
     log = _crashes(tmp_path, {"control": 0.02, "treatment": 0.02 * harm})
     tried = _begun(guardrails=(parse_halt_rule(rule),), interval_seconds=600)
-    look = {ExperimentLook: lambda asked: observe_experiment(tried, log, asked.since, asked.until)}
+    look = {ExperimentLook: lambda asked: observe_experiment(tried, log, asked.until, asked.counted)}
     now = NOW
     while now < NOW + HOUR and tried.status.state == "Running":
         now += timedelta(seconds=600)
@@ -135,6 +135,21 @@ def test_a_guardrail_halts_what_harms_and_nothing_else(tmp_path: Path, harm: flo
     assert tried.status.state == state
     assert state == "Running" or tried.status.reason == "Harm"
     assert sum(tried.status.units) > 500
+
+
+def test_an_event_that_is_written_after_its_look_counts_at_the_next_and_once(tmp_path: Path) -> None:
+    log = EventLog(tmp_path)
+    tried = _begun(guardrails=(parse_halt_rule("crash x2"),), interval_seconds=600)
+    log.append(UnitEvent("x", f"u{n}", "exposure", START + 1, START + 1, 1.0, "try", "treatment") for n in range(9))
+    looked = []
+    for number in range(4):
+        if number:  # received long before the look that has passed
+            log.append([UnitEvent("c", f"u{number}", "crash", START + 2, START + 2)])
+        look = {ExperimentLook: lambda asked, of=tried: observe_experiment(of, log, asked.until, asked.counted)}
+        tried = _decide(tried, NOW + (number + 1) * timedelta(seconds=600), look)
+        (evidence,) = tried.status.evidence
+        looked.append((evidence.moved, evidence.moved_events))
+    assert looked == [(9, 0), (18, 1), (26, 2), (33, 3)]  # who has crashed is not at risk again
 
 
 @pytest.mark.parametrize(
@@ -162,7 +177,7 @@ def test_guardrails_see_what_devices_report_of_the_model(
         note_events(store, f"phone-{number}", EventBatch((harm,), {}), START + 3)
     copy_events(store, log)
     tried = _begun(guardrails=(parse_halt_rule(rule),))
-    (table,) = observe_experiment(tried, log, NOW, NOW + HOUR).tables.values()
+    (table,) = observe_experiment(tried, log, NOW + HOUR).tables.values()
     assert table.treated_failures == (3 if name == "spent" else 2), "those of another model are nobody's here"
 
 

@@ -69,7 +69,8 @@ def _asked(experiment: Experiment, now: datetime) -> list[Lookup]:
         fits = versions or [UnfitForFlag(spec)]
         return [EarlierExperiment(spec.model or spec.flag, uid), *fits]
     if status.state == "Running" and status.looked and _next_look_s(spec, status, now) == 0:
-        return [ExperimentLook(uid, status.looked, now)]
+        counted = tuple((each.moved_events, each.other_events) for each in status.evidence)
+        return [ExperimentLook(uid, now, counted)]
     return []
 
 

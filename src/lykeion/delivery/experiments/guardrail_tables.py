@@ -1,6 +1,6 @@
 """What guardrails of an experiment see in an interval: units of the other arms beside those of the control."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -11,15 +11,18 @@ from lykeion.delivery.rollouts import HaltRule
 from .events import EventLog, FirstEvents, first_events
 from .experiment_resource import Experiment, ExperimentSpec
 from .experiment_results import counting_rules
+from .statistics import Values
 
 
 @dataclass(frozen=True)
 class ExperimentLook(Lookup):
-    """Events received from ``since`` to ``until``; the answer is an ExperimentObservation."""
+    """Events received until then; the answer is an ExperimentObservation. ``counted`` has by guardrail the units of
+    other arms, and of the control, whose events were counted at earlier looks: an event that was written after a look
+    counts at the next."""
 
     experiment_uid: str
-    since: datetime
     until: datetime
+    counted: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,16 +50,17 @@ class UnfitForFlag(Lookup):
 
 
 def observe_experiment(
-    experiment: Experiment, log: EventLog, since: datetime, until: datetime
+    experiment: Experiment, log: EventLog, until: datetime, counted: Sequence[tuple[int, int]] = ()
 ) -> ExperimentObservation:
     """Raises EventLogError."""
-    rules = counting_rules(experiment)
-    names = sorted({_event_of(each) for each in experiment.spec.guardrails})
+    rules, guardrails = counting_rules(experiment), experiment.spec.guardrails
+    earlier = counted or ((0, 0),) * len(guardrails)
+    names = sorted({_event_of(each) for each in guardrails})
     seen = first_events(log, rules, names, until.timestamp(), experiment.spec.model)
     return ExperimentObservation(
         until,
         tuple(int((seen.arm == each).sum()) for each in range(len(rules.arms))),
-        {rule: _table(rule, seen, since.timestamp()) for rule in experiment.spec.guardrails},
+        {rule: _table(rule, seen, *before) for rule, before in zip(guardrails, earlier, strict=True)},
     )
 
 
@@ -65,7 +69,7 @@ def _event_of(rule: HaltRule) -> str:
     return f"p{100 * rule.quantile:.0f}_ms" if rule.metric == "ms" else rule.metric
 
 
-def _table(rule: HaltRule, seen: FirstEvents, since: float) -> FailureTable:
+def _table(rule: HaltRule, seen: FirstEvents, treated_before: int, control_before: int) -> FailureTable:
     """As those of a rollout: of a comparison, units that were at risk; of a limit, all since the start."""
     import numpy as np
 
@@ -76,11 +80,10 @@ def _table(rule: HaltRule, seen: FirstEvents, since: float) -> FailureTable:
         return FailureTable(int(known.sum()), int((known & (seen.values[_event_of(rule)] > rule.above)).sum()), 0, 0)
     if rule.share is not None:
         return FailureTable(int(treated.sum()), int((treated & happened).sum()), 0, 0)
-    at_risk = ~(first < since)
-    new = happened & at_risk
-    return FailureTable(
-        int((at_risk & treated).sum()),
-        int((new & treated).sum()),
-        int((at_risk & ~treated).sum()),
-        int((new & ~treated).sum()),
-    )
+    return FailureTable(*_new(treated, happened, treated_before), *_new(~treated, happened, control_before))
+
+
+def _new(units: Values, happened: Values, before: int) -> tuple[int, int]:
+    """Units to which it had not happened before, and those to which it has now; fewer if some were deleted."""
+    count, events = int(units.sum()), int((units & happened).sum())
+    return max(0, count - before), max(0, events - before)

@@ -60,7 +60,7 @@ class ServedExperiments:
             if experiment is None:
                 raise NotFound(f"there is no experiment with the uid {asked.experiment_uid}")
             await asyncio.to_thread(copy_events, self._fleet, self._log)
-            return await asyncio.to_thread(observe_experiment, experiment, self._log, asked.since, asked.until)
+            return await asyncio.to_thread(observe_experiment, experiment, self._log, asked.until, asked.counted)
 
         async def earlier(asked: EarlierExperiment) -> str:
             for each in sorted(self._followed.by_uid.values(), key=age_of):
