@@ -14,7 +14,7 @@ import pytest
 from picows import WSMsgType
 
 from lykeion.delivery.device_service import DeviceAdmission, FleetRecord, NotADevice, open_fleet
-from lykeion.delivery.device_sessions import MAX_GROUP_NAME, add_command
+from lykeion.delivery.device_sessions import MAX_GROUP_NAME, add_command, presence_of
 from lykeion.delivery.gateway.device_connection import MOST_UNSTORED_BYTES, DeviceConnection
 from lykeion.delivery.gateway.device_hub import HELLO_S, DeviceHub, groups_of, known_device
 from lykeion.delivery.gateway.device_queries import DeviceQueries
@@ -28,6 +28,7 @@ from lykeion.device.conversation import (
     Frame,
     HelloFrame,
     MessageFrame,
+    PresenceFrame,
     WelcomeFrame,
     read_frame,
     write_frame,
@@ -209,6 +210,22 @@ def test_frames_that_were_read_before_the_pause_are_taken_and_reading_goes_on_wh
             assert link.paused
             await until(lambda: not link.paused)
             await until(lambda: link.of(AckFrame)[-1].number == 30)
+
+    asyncio.run(run())
+
+
+def test_how_a_device_is_is_known_to_whoever_has_the_store_and_the_last_word_counts(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with hub_at(tmp_path) as hub:
+            connection, link = await hub.greeted()
+            for body in ({"battery": 0.9}, {"battery": 0.1}, "x" * 5_000):
+                connection.received(write_frame(PresenceFrame(body)))
+            hub.hub._keep_presences()
+            hub.hub._keep_presences()
+            with closing(open_fleet(tmp_path)) as store:
+                await until(lambda: presence_of(store, "d-1") is not None)
+                assert presence_of(store, "d-1") == ({"battery": 0.1}, 1_000.0)
+            assert not link.closed
 
     asyncio.run(run())
 

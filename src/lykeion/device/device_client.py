@@ -114,6 +114,12 @@ class Device:
         back as done; None, an error, or no handler, as not done. After a crash a command may come a second time."""
         self._handlers.append(handler)
 
+    def present(self, body: Any) -> None:
+        """Say how the device is just now, in a few words of your own, while it is live. The last one counts, and the
+        operator sees it: lykeion delivery devices show."""
+        if self._live:
+            self._live.present(body)
+
     def models(self) -> dict[str, SlotState]:
         """By name, what is in the slots."""
         return {name: self.slots.state(name) for name in self.slots.names()}

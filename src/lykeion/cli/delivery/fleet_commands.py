@@ -15,7 +15,7 @@ from lykeion.cli.options import json_option
 from lykeion.cli.output import print_json, print_result, print_table
 from lykeion.cli.server_options import server_options
 from lykeion.core import print_line
-from lykeion.delivery import device_service, rollouts
+from lykeion.delivery import device_service, device_sessions, rollouts
 
 from .delivery_options import VERSION, fleet_option, repository_option
 from .rollout_stores import rollouts_option, shared_rollouts
@@ -113,12 +113,15 @@ def list_devices(fleet: Path, as_json: bool) -> None:
 @fleet_option
 @json_option
 def show_device(device: str, fleet: Path, as_json: bool) -> None:
-    """What is known of a device: attributes, models, pins, what it was told, what failed, which events were lost."""
+    """What is known of a device: attributes, models, pins, what it was told, what failed, which events were lost,
+    and how it said it is."""
     with open_store(fleet) as store:
         document = _document(device_service.one_device(store, device), device_service.slow_versions(store, device))
         told = device_service.told_versions(store, device)
         document["told"] = {model: f"v{version} since {_time(since)}" for model, (version, since) in told.items()}
         document["lost_events"] = device_service.lost_events(store, device)
+        if said := device_sessions.presence_of(store, device):
+            document["presence"] = {"said": said[0], "at": _time(said[1])}
     if as_json:
         print_json(document)
         return

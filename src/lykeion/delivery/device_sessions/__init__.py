@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
+    from .device_presences import PRESENCE_TABLES, keep_presences, presence_of
     from .group_logs import KEPT_BROADCASTS, MAX_GROUP_NAME, Broadcast, add_broadcast, broadcasts_after, group_ends
     from .session_records import (
         Command,
@@ -28,6 +29,7 @@ __all__ = [
     "COMMAND_ENDS",
     "KEPT_BROADCASTS",
     "MAX_GROUP_NAME",
+    "PRESENCE_TABLES",
     "SESSION_TABLES",
     "Broadcast",
     "Command",
@@ -46,6 +48,8 @@ __all__ = [
     "forget_old_commands",
     "give_commands",
     "group_ends",
+    "keep_presences",
+    "presence_of",
     "resume_session",
     "take_messages",
     "take_numbers",

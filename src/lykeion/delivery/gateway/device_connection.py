@@ -68,7 +68,7 @@ class DeviceConnection:
     """``hello`` is the first frame that is taken. ``expires`` is when the device's credential does."""
 
     def __init__(self, parts: HubParts, device: str, groups: Collection[str], expires: float, link: Link) -> None:
-        self.device, self.expires, self.presence = device, expires, None
+        self.device, self.expires = device, expires
         self._parts, self._link, self._groups = parts, link, groups
         self._session: GatewaySession | None = None
         self.greeted = self._closed = self._giving = self._wanted = False
@@ -171,8 +171,9 @@ class DeviceConnection:
             case CancelFrame():
                 self._parts.queries.cancel(self, given.id)
             case PresenceFrame():
-                if len(json.dumps(given.body, default=str)) <= MAX_PRESENCE_BYTES:
-                    self.presence = given.body
+                body = json.dumps(given.body, default=str)  # bytes have no JSON
+                if len(body) <= MAX_PRESENCE_BYTES:
+                    self._parts.presences[self.device] = body
             case _:
                 self.flush()  # a repeated message is acknowledged again
 

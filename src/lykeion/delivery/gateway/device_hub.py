@@ -19,7 +19,14 @@ from lykeion.delivery.device_service import (
     desired_state,
     one_device,
 )
-from lykeion.delivery.device_sessions import MAX_GROUP_NAME, Broadcast, broadcasts_after, commands_since, group_ends
+from lykeion.delivery.device_sessions import (
+    MAX_GROUP_NAME,
+    Broadcast,
+    broadcasts_after,
+    commands_since,
+    group_ends,
+    keep_presences,
+)
 from lykeion.device.conversation import spread_s
 
 from .device_connection import STUCK_S, DeviceConnection, Link
@@ -67,6 +74,7 @@ class DeviceHub:
             inbox=MessageInbox(commit, self.metrics, parts.clock),
             metrics=self.metrics,
             broadcasts=self._broadcasts,
+            presences={},
             queries=queries,
             clock=parts.clock,
             welcomed=self._welcomed,
@@ -95,6 +103,7 @@ class DeviceHub:
                 except (LykeionError, OSError) as error:
                     _log.warning("%s", first_line(error))
                 self._end_stuck()
+                self._keep_presences()
                 if self._fleet.clock() >= sweep_at:
                     sweep_at = self._fleet.clock() + spread_s(SWEEP_S, chance)
                     await self._sweep()
@@ -172,6 +181,13 @@ class DeviceHub:
                 each.close("the credential has expired; renew it", "expired")
         await self._each(list(self.connections.values()), DeviceConnection.give)
         self._doubt(self.connections)
+
+    def _keep_presences(self) -> None:
+        """Those that were said since the last look, of each device the last."""
+        if said := dict(self.parts.presences):
+            self.parts.presences.clear()
+            at = self._fleet.clock()
+            self.parts.commit.put(lambda now: keep_presences(now, said, at), lambda _: None)
 
     def _end_stuck(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -33,13 +33,15 @@ class Queries(Protocol):
 
 @dataclass(frozen=True)
 class HubParts:
-    """``name`` is the gateway's. ``welcomed``, ``reported`` and ``ended`` are called with the connection."""
+    """``name`` is the gateway's; ``presences`` are by device, as JSON, and not stored yet.
+    ``welcomed``, ``reported`` and ``ended`` are called with the connection."""
 
     name: str
     commit: SessionWriter
     inbox: MessageInbox
     metrics: GatewayMetrics
     broadcasts: GroupBroadcasts
+    presences: dict[str, str]
     queries: Queries
     clock: Callable[[], float]
     welcomed: Callable[[Any], object]

@@ -19,6 +19,7 @@ from lykeion.device.conversation import (
     FrameError,
     MessageFrame,
     NotInTurn,
+    PresenceFrame,
     QueryFrame,
     WelcomeFrame,
     read_frame,
@@ -85,6 +86,7 @@ class LiveConnection:
         self._asked: dict[int, _Asked] = {}
         self._to_ask: list[QueryFrame | CancelFrame] = []
         self._turn, self._next_id = threading.Lock(), 1
+        self._presence, self._tell_presence = b"", False
         self._polls = False
         self.open = False
         self.problem = ""
@@ -100,6 +102,12 @@ class LiveConnection:
     def tell_state(self) -> None:
         """The device runs something else."""
         self._tell_state.set()
+
+    def present(self, body: Any) -> None:
+        """Say how the device is just now, at once and on each connection from now on; the last one counts."""
+        data = write_frame(PresenceFrame(body))
+        with self._turn:
+            self._presence, self._tell_presence = data, True
 
     def search(self, query: dict[str, Any], wait_s: float = ANSWER_S) -> dict[str, Any]:
         """``results``, best first. Raises SearchUnavailable."""
@@ -178,6 +186,10 @@ class LiveConnection:
                     transport.send(write_frame(frame))
                 with self._turn:
                     asked, self._to_ask = self._to_ask, []
+                    presence = self._presence if self._tell_presence else b""
+                    self._tell_presence = False
+                if presence:
+                    transport.send(presence)
                 for frame in asked:
                     transport.send(write_frame(frame))
         return 0.0
@@ -186,7 +198,7 @@ class LiveConnection:
         match frame:
             case WelcomeFrame():
                 self._file.welcomed()
-                self.open, self.problem = True, ""
+                self.open, self.problem, self._tell_presence = True, "", True
                 self._tell_state.set()
                 for reset in frame.resets:
                     self._tell(DeviceMessage("reset", reset.what, reset._asdict()))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lykeion.core import Invalid, Unavailable
-from lykeion.delivery.device_sessions import COMMAND_ENDS, SESSION_TABLES
+from lykeion.delivery.device_sessions import COMMAND_ENDS, PRESENCE_TABLES, SESSION_TABLES
 from lykeion.delivery.flags import FLAG_TABLES
 
 _APPLICATION_ID = 0x4C594B46
@@ -81,7 +81,7 @@ _LOOKS = (
     )""",
 )
 _IDENTITY = ("CREATE TABLE fleet (number INTEGER PRIMARY KEY, id TEXT NOT NULL)",)
-MIGRATIONS = (_DEVICES, FLAG_TABLES, SESSION_TABLES, _LOOKS, _IDENTITY, COMMAND_ENDS)
+MIGRATIONS = (_DEVICES, FLAG_TABLES, SESSION_TABLES, _LOOKS, _IDENTITY, (*COMMAND_ENDS, *PRESENCE_TABLES))
 """By which a file of format N becomes one of format N + 1; 0 is an empty file."""
 
 
