@@ -1,6 +1,5 @@
 """Devices enrol once with a token, and renew their credential by a key that never leaves them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,10 +25,8 @@ CREDENTIAL_S, OVERLAP_S = 86_400, 120
 
 
 @pytest.fixture
-def admission(tmp_path: Path) -> Iterator[DeviceAdmission]:
-    store = FleetStore(tmp_path / "fleet" / "fleet.db")
-    yield DeviceAdmission(store, Clock())
-    store.close()
+def admission(base: FleetStore) -> DeviceAdmission:
+    return DeviceAdmission(base, Clock())
 
 
 def _wait(admission: DeviceAdmission, seconds: float) -> None:
@@ -138,7 +135,9 @@ def test_no_secret_is_in_the_file_and_who_did_what_is(admission: DeviceAdmission
     device = TestedDevice()
     made = admission.enrol(EnrolRequest(token, device.public_key))
     admission.set_state(made.device, "quarantined", "ann")
-    content = b"".join(file.read_bytes() for file in (tmp_path / "fleet").iterdir())
+    content = b"".join(file.read_bytes() for file in tmp_path.glob("fleet/*"))
+    for table in ("devices", "credentials", "enrolment_tokens", "audit"):
+        content += "".join(str(dict(row)) for row in admission.store.rows(f"SELECT * FROM {table}")).encode()
     assert token.encode() not in content
     assert made.token.encode() not in content
     audit = [(row["who"], row["what"]) for row in admission.store.rows("SELECT who, what FROM audit ORDER BY at")]

@@ -1,7 +1,6 @@
 """What devices send again counts once, none can fill the store, and the store knows what each was told."""
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,10 +31,8 @@ COUNTER, OTHER = "0" * 16, "1" * 16
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[FleetStore]:
-    made = FleetStore(tmp_path / "fleet.db")
-    yield made
-    made.close()
+def store(base: FleetStore) -> FleetStore:
+    return base
 
 
 @pytest.fixture

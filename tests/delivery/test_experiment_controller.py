@@ -163,9 +163,9 @@ def test_an_event_that_is_written_after_its_look_counts_at_the_next_and_once(tmp
     ],
 )
 def test_guardrails_see_what_devices_report_of_the_model(
-    tmp_path: Path, rule: str, name: str, fields: Mapping[str, Any]
+    base: FleetStore, tmp_path: Path, rule: str, name: str, fields: Mapping[str, Any]
 ) -> None:
-    store, log = FleetStore(tmp_path / "fleet.db"), EventLog(tmp_path / "events")
+    store, log = base, EventLog(tmp_path / "events")
     for number, (arm, model) in enumerate(
         (("treatment", "embedder"), ("treatment", "embedder"), ("control", "embedder"), ("treatment", "other"))
     ):
@@ -251,8 +251,8 @@ def test_devices_can_read_what_they_are_told_of_any_experiment(
     assert read_desired_state(said).flags == found
 
 
-def test_what_devices_report_is_counted_once_however_often_it_is_copied(tmp_path: Path) -> None:
-    store, log = FleetStore(tmp_path / "fleet.db"), EventLog(tmp_path / "events")
+def test_what_devices_report_is_counted_once_however_often_it_is_copied(base: FleetStore, tmp_path: Path) -> None:
+    store, log = base, EventLog(tmp_path / "events")
     for number, arm in enumerate(("control", "treatment", "treatment")):
         shown = ReportedEvent(
             1, "app", "exposure", START + number, {"experiment": "try", "variant": arm, "class": "phone"}
@@ -267,8 +267,10 @@ def test_what_devices_report_is_counted_once_however_often_it_is_copied(tmp_path
     assert found.exploratory[0].value == "phone"
 
 
-def test_a_deleted_device_leaves_no_event_and_one_that_is_sent_again_is_not_stored(tmp_path: Path) -> None:
-    store, log = FleetStore(tmp_path / "fleet.db"), EventLog(tmp_path / "events")
+def test_a_deleted_device_leaves_no_event_and_one_that_is_sent_again_is_not_stored(
+    base: FleetStore, tmp_path: Path
+) -> None:
+    store, log = base, EventLog(tmp_path / "events")
     secret = ReportedEvent(1, "event", "click", START, {"what": "rash"})
     for device in ("phone-1", "phone-2"):
         note_events(store, device, EventBatch((secret,), {}), START + 10)
@@ -284,8 +286,8 @@ def test_a_deleted_device_leaves_no_event_and_one_that_is_sent_again_is_not_stor
     assert copy_events(store, log) == 2
 
 
-def test_long_attributes_are_not_written_with_every_exposure(tmp_path: Path) -> None:
-    store, log = FleetStore(tmp_path / "fleet.db"), EventLog(tmp_path / "events")
+def test_long_attributes_are_not_written_with_every_exposure(base: FleetStore, tmp_path: Path) -> None:
+    store, log = base, EventLog(tmp_path / "events")
     admission = DeviceAdmission(store, lambda: START)
     for number, length in enumerate((10, 250)):
         many = {f"a{each}": length * "x" for each in range(200)}
@@ -303,9 +305,11 @@ def test_long_attributes_are_not_written_with_every_exposure(tmp_path: Path) -> 
     ]
 
 
-def test_events_are_copied_in_parts_of_bounded_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_are_copied_in_parts_of_bounded_size(
+    base: FleetStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(served_experiments, "COPIED_AT_ONCE", 3)
-    store, log = FleetStore(tmp_path / "fleet.db"), EventLog(tmp_path / "events")
+    store, log = base, EventLog(tmp_path / "events")
     for number in range(10):
         event = ReportedEvent(1, "event", "click", START, {})
         note_events(store, f"phone-{number}", EventBatch((event,), {}), START + number // 4)
@@ -313,8 +317,10 @@ def test_events_are_copied_in_parts_of_bounded_size(tmp_path: Path, monkeypatch:
     assert [log.delete(f"phone-{number}") for number in range(10)] == 10 * [1]
 
 
-def test_numbers_that_are_none_or_too_large_neither_end_the_server_nor_a_report(tmp_path: Path) -> None:
-    store, log = FleetStore(tmp_path / "fleet.db"), EventLog(tmp_path / "events")
+def test_numbers_that_are_none_or_too_large_neither_end_the_server_nor_a_report(
+    base: FleetStore, tmp_path: Path
+) -> None:
+    store, log = base, EventLog(tmp_path / "events")
     spent = {"name": "spent", "kind": "Mean", "event": "buy", "measured": "Sum"}
     for number in range(240):
         arm = "control" if number % 2 else "treatment"

@@ -3,7 +3,6 @@
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import pairwise
@@ -33,13 +32,11 @@ UNITS = [f"unit-{number}" for number in range(2_000)]
 
 
 @pytest.fixture
-def flags(tmp_path: Path) -> Iterator[FlagStore]:
-    base = FleetStore(tmp_path / "fleet.db")
+def flags(base: FleetStore) -> FlagStore:
     store = FlagStore(base)
     store.set_attribute("id", "string", EDIT)
     store.set_attribute("age", "number", EDIT)
-    yield store
-    base.close()
+    return store
 
 
 def split(*weights: float, **more: Any) -> dict[str, Any]:
@@ -265,7 +262,10 @@ def test_what_is_no_flag_is_refused(value: Any) -> None:
 
 
 @pytest.mark.slow
-def test_no_change_that_was_acknowledged_is_lost_by_kill_9(flags: FlagStore, tmp_path: Path) -> None:
+def test_no_change_that_was_acknowledged_is_lost_by_kill_9(tmp_path: Path) -> None:
+    flags = FlagStore(FleetStore(tmp_path / "fleet.db"))
+    flags.set_attribute("id", "string", EDIT)
+    flags.set_attribute("age", "number", EDIT)
     program = (
         "import sys\nfrom pathlib import Path\nfrom lykeion.delivery.device_service import FleetStore\n"
         "from tests.delivery.test_flag_store import EDIT, FlagStore, number_flag, split\n"

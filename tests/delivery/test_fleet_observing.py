@@ -1,9 +1,7 @@
 """What the reports of devices say of a rollout: by assignment, each device once, of the interval."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,11 +58,9 @@ class Observed:
 
 
 @pytest.fixture
-def made(request: pytest.FixtureRequest, fleet: Fleet, tmp_path: Path) -> Iterator[Observed]:
+def made(request: pytest.FixtureRequest, fleet: Fleet, base: FleetStore) -> Observed:
     fleet.init()
-    store = FleetStore(tmp_path / "fleet.db")
-    yield Observed(store, PublishedCatalogue(fleet.home), request.param)
-    store.close()
+    return Observed(base, PublishedCatalogue(fleet.home), request.param)
 
 
 def _of(rule: str) -> Any:

@@ -1,6 +1,6 @@
 """Messages of many devices are stored by few statements, with the result that they have one by one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -17,7 +17,7 @@ from lykeion.delivery.device_sessions import resume_session
 from lykeion.delivery.gateway.message_inbox import MessageBundle, _stored_alone, store_bundles
 from lykeion.delivery.simulation import make_devices
 from lykeion.device.conversation import HelloFrame, MessageFrame
-from tests.delivery.postgres import Postgres, postgres
+from tests.delivery.postgres import Postgres
 
 DEVICES = 6
 NOW = 1_000_000.0
@@ -42,12 +42,6 @@ BUNDLES = st.dictionaries(
     st.integers(0, DEVICES - 1), st.tuples(st.booleans(), st.lists(BODIES, min_size=1, max_size=3)), max_size=DEVICES
 )
 """By device, whether the session is still this gateway's, and its messages."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with postgres() as made:
-        yield made
 
 
 def together(store: FleetStore, bundles: list[MessageBundle]) -> list[int | LykeionError]:
@@ -103,11 +97,11 @@ def test_messages_that_are_stored_together_leave_what_they_leave_one_by_one(roun
 
 
 @pytest.mark.slow
-def test_so_they_do_in_postgresql(server: Postgres, tmp_path: Path) -> None:
+def test_so_they_do_in_postgresql(postgres_server: Postgres, tmp_path: Path) -> None:
     @settings(max_examples=8, deadline=None)
     @given(st.lists(BUNDLES, min_size=1, max_size=3))
     def compared(rounds: list[dict]) -> None:
-        check(tmp_path, lambda: server.base(f"inbox{next(names)}"), rounds)
+        check(tmp_path, lambda: postgres_server.base(f"inbox{next(names)}"), rounds)
 
     compared()
 

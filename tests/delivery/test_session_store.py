@@ -2,8 +2,7 @@
 
 import math
 import threading
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,32 +27,13 @@ from lykeion.delivery.device_sessions import (
 from lykeion.delivery.device_sessions.session_records import KEPT_COMMANDS_S, MAX_COMMAND_BYTES
 from lykeion.device import EventBatch, ReportedEvent
 from lykeion.device.conversation import HelloFrame, MessageFrame, Reset
-from tests.delivery.postgres import Postgres, postgres
 
 SESSION = bytes(16)
-names = count(1)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with postgres() as made:
-        yield made
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], FleetStore]]:
-    """Opens the same store, as another process would."""
-    state, made = "", list[FleetStore]()
-    if request.param == "postgres":
-        state = request.getfixturevalue("server").base(f"fleet{next(names)}")
-
-    def again() -> FleetStore:
-        made.append(open_fleet(tmp_path, state))
-        return made[-1]
-
-    yield again
-    for each in made:
-        each.close()
+@pytest.fixture
+def opened(open_base: Callable[[], FleetStore]) -> Callable[[], FleetStore]:
+    return open_base
 
 
 def hello(epoch: int = 0, received: int = 0, first: int = 1, next: int = 1, **groups: int) -> HelloFrame:
