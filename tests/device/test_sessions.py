@@ -21,7 +21,7 @@ from lykeion.device.conversation.gateway_session import (
     resume,
 )
 from lykeion.device.conversation.numbered_ways import NotInTurn, Outgoing
-from lykeion.device.conversation.reconnecting import MOST_S, reconnect_delay_s, spread_s
+from lykeion.device.conversation.reconnecting import MOST_RETURN_S, reconnect_delay_s, spread_s
 from tests.device.conversation_model import Meeting
 
 SESSION = bytes(range(16))
@@ -173,6 +173,6 @@ def test_devices_that_come_back_together_come_back_apart() -> None:
     waits = sorted(reconnect_delay_s(4, 0, chance) for _ in range(1_000))
     assert waits[0] < 1
     assert waits[-1] > 15
-    assert all(reconnect_delay_s(50, 0, chance) <= MOST_S for _ in range(100))
+    assert all(reconnect_delay_s(50, 0, chance) <= MOST_RETURN_S for _ in range(100))
     assert all(20 <= reconnect_delay_s(0, 20, chance) <= 40 for _ in range(100))
     assert all(21 <= spread_s(30, chance) <= 39 for _ in range(100))

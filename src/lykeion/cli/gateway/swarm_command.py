@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -9,6 +10,7 @@ from lykeion.cli.delivery.fleet_commands import fleet_option, open_store
 from lykeion.cli.options import FiniteRange, json_option
 from lykeion.cli.output import print_json
 from lykeion.core import CONSOLE, DONE_BUT, core_count, print_line
+from lykeion.delivery import gateway as gateways
 from lykeion.delivery import rollouts, simulation
 
 
@@ -37,15 +39,33 @@ from lykeion.delivery import rollouts, simulation
 @click.option(
     "--processes", type=click.IntRange(1, 64), default=core_count, show_default="cores", help="That run the devices."
 )
+@click.option(
+    "--away",
+    metavar="TIME",
+    help="No network: how devices come back to a gateway that is killed and away for so long, such as 30s.",
+)
+@click.option(
+    "--connects",
+    type=FiniteRange(0.1, 1e6),
+    default=gateways.CONNECTS_A_SECOND,
+    show_default=True,
+    help="With --away: devices that a gateway lets connect in a second.",
+)
+@click.option("--stopped", is_flag=True, help="With --away: it is stopped, and tells devices when to return.")
 @json_option
 def simulate(
     devices: int, url: str, fleet: Path, lasts: str, connect_within: str, every: str, faults: float, skew: float,
-    seed: int, processes: int, as_json: bool,
+    seed: int, processes: int, away: str | None, connects: float, stopped: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Run simulated devices against a gateway on this machine, and compare what they were told with its store.
 
     The devices are made in the fleet's store; the exit code is 3 if it has lost or doubled anything.
     """
+    if away is not None:
+        told_s = gateways.RETURN_S if stopped else 0.0
+        lost = simulation.GatewayAway(devices, rollouts.parse_seconds(away), connects, told_s)
+        _print_return(simulation.simulate_return(lost, seed), as_json)
+        return
     with open_store(fleet) as store:
         identities = simulation.make_devices(store, devices, time.time())
         swarm = simulation.Swarm(
@@ -79,3 +99,19 @@ def simulate(
         print_line("the store has what the devices were told" if not problems else f"{len(problems)} problems")
     if problems:
         raise click.exceptions.Exit(DONE_BUT)
+
+
+def _print_return(found: "simulation.ReturnedDevices", as_json: bool) -> None:
+    back, asked = found.back.cumsum(), found.asked
+    shown: dict[str, Any] = {f"back_p{part}_s": int((back < back[-1] * part / 100).sum()) + 1 for part in (50, 99)}
+    shown |= {
+        "all_back_s": found.all_back_s,
+        "most_asked_in_a_second": int(asked.max()),
+        "second_peak": round(found.second_peak, 3),
+        "asked_per_device": round(float(asked.sum() / back[-1]), 2),
+    }
+    if as_json:
+        print_json({**shown, "asked": asked.tolist(), "back": found.back.tolist()})
+        return
+    for name, value in shown.items():
+        print_line(f"{name.replace('_', ' ')}: {value:,}")

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     )
     from .gateway_session import GatewaySession, GroupLog, Resumption, SessionState, resume
     from .numbered_ways import NotInTurn
-    from .reconnecting import first_wait_s, reconnect_delay_s, spread_s
+    from .reconnecting import FIRST_RETURN_S, MOST_RETURN_S, first_wait_s, reconnect_delay_s, spread_s
 
 __all__ = [
+    "FIRST_RETURN_S",
     "MAX_QUERY_BYTES",
+    "MOST_RETURN_S",
     "PROTOCOL",
     "AckFrame",
     "AnswerFrame",

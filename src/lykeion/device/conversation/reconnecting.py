@@ -2,12 +2,12 @@
 
 import random
 
-FIRST_S, MOST_S = 1.0, 300.0
+FIRST_RETURN_S, MOST_RETURN_S = 1.0, 300.0
 
 
 def reconnect_delay_s(failures: int, after_s: float, chance: random.Random) -> float:
     """Full jitter: anything up to a bound that doubles with each failure; and after what the server asked for."""
-    return after_s + chance.uniform(0, max(min(MOST_S, FIRST_S * 2 ** min(failures, 20)), after_s))
+    return after_s + chance.uniform(0, max(min(MOST_RETURN_S, FIRST_RETURN_S * 2 ** min(failures, 20)), after_s))
 
 
 def first_wait_s(period_s: float, chance: random.Random) -> float:
