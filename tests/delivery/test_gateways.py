@@ -4,14 +4,15 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
 from lykeion.delivery.device_service import DeviceAdmission, open_fleet
-from lykeion.delivery.device_sessions import add_command
-from lykeion.device.conversation import MessageFrame
+from lykeion.delivery.device_sessions import add_broadcast, add_command
+from lykeion.device.conversation import BroadcastFrame, MessageFrame
 from tests.delivery.conversing import GatewayProcess, SocketDevice, end_of
 from tests.delivery.fleet import Fleet
 from tests.delivery.postgres import Postgres, postgres
@@ -21,13 +22,17 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
+    """Of these tests alone, since one kills it."""
     with postgres() as made:
         yield made
 
 
+names = count(1)
+
+
 @pytest.fixture
 def state(server: Postgres) -> str:
-    return server.base("gateways")
+    return server.base(f"gateways{next(names)}")
 
 
 @pytest.fixture
@@ -107,3 +112,23 @@ def test_a_session_outlives_gateways_that_are_cut_off_or_killed_and_a_base_that_
     device.until(device.all_taken)
     assert stored(state, device) == list(range(1, 52))
     second.start()
+
+
+def test_wake_ups_that_are_lost_cost_no_message(gateways: list[GatewayProcess], state: str) -> None:
+    """Without notices a gateway hears of what others write when it next looks."""
+    with closing(open_fleet(Path(), state)) as store:
+        device = SocketDevice(gateways[0])
+        device.enrol(DeviceAdmission(store, time.time).new_token(3_600, 1))
+        device.connect()
+        with store.transaction() as now:
+            for table in ("commands", "broadcasts", "audit"):
+                now.change(f"DROP TRIGGER lykeion_{table} ON {table}")
+        for number in range(1, 6):
+            with store.transaction() as now:
+                at = time.time()
+                add_command(now, device.name, f"k{number}", "blink", number, at + 600, at, "test")
+                add_broadcast(now, "all", number, at, "test")
+            device.until(lambda n=number: len(device.of(MessageFrame)) == len(device.of(BroadcastFrame)) == n)
+        device.until(device.all_taken)
+        assert [each.body["body"] for each in device.of(MessageFrame)] == [1, 2, 3, 4, 5]
+        assert [each.body for each in device.of(BroadcastFrame)] == [1, 2, 3, 4, 5]
