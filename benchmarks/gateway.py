@@ -1,9 +1,18 @@
-"""What a gateway holds and how fast it acknowledges: 10,000 devices in one process; picows alone, and mosquitto.
+"""What a gateway holds and how fast it acknowledges, beside its library, aiohttp and a broker.
 
 Devices run in processes of their own on the same machine, so rates are of a machine that does both; only the ratios
-of one run compare. Writes docs/benchmarks/gateway.md. Fails if a device is lost, or anything that was acknowledged.
+of one run compare. Each part is run once and kept in build/bench/gateway, so that a run goes on where another ended;
+docs/benchmarks/gateway.md is written of the parts that there are. Fails if a device is lost, or anything that was
+acknowledged.
 
-    python benchmarks/gateway.py [--devices 10000]
+    python benchmarks/gateway.py [--devices 10000] [--part echo ...] [--again]
+
+| part | |
+|---|---|
+| echo | messages a second: picows alone, aiohttp alone, the gateway with and without a store, mosquitto |
+| tls | picows and aiohttp alone, with TLS, so many connections: memory a connection, connects and messages a second |
+| slow | acknowledgements beside a device that reads 1 B/s while it is sent much |
+| crowd | all connect, hear broadcasts, lose the gateway by kill -9, and come back |
 """
 
 import json
@@ -15,14 +24,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
+from typing import Any
 
 import click
 from measuring.machine import describe
+from measuring.slow_reader import SlowReader
 
+from lykeion.core import write_atomically
 from lykeion.delivery import init
 from lykeion.delivery.device_service import FleetStore, open_fleet
 from lykeion.delivery.device_sessions import add_broadcast
@@ -30,21 +43,42 @@ from lykeion.delivery.simulation import Swarm, SwarmReport, check_store, make_de
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "benchmarks" / "gateway.md"
+KEPT = ROOT / "build" / "bench" / "gateway"
 JOB = ROOT / "benchmarks" / "measuring" / "gateway_job.py"
+SERVERS = ROOT / "benchmarks" / "measuring" / "bare_server.py"
 ECHO_CONNECTIONS, WINDOW, ECHO_S = 100, 16, 4.0
-PASSES = 2
+PASSES = 3
 BROADCASTS = 5
-BARE = """
-import asyncio, sys
-from picows import WSListener, WSMsgType, ws_create_server
-class Echo(WSListener):
-    def on_ws_frame(self, transport, frame):
-        if frame.msg_type == WSMsgType.BINARY: transport.send(WSMsgType.BINARY, frame.get_payload_as_bytes())
-async def main():
-    server = await ws_create_server(lambda request: Echo(), "127.0.0.1", int(sys.argv[1]))
-    print("ready", flush=True); await server.serve_forever()
-asyncio.run(main())
+SLOW_DEVICES, SLOW_S, SLOW_BYTES = 100, 12.0, 60_000
+UNSTORED = """
+from lykeion.delivery.gateway import message_inbox
+message_inbox.store_bundles = lambda now, bundles, at: [0] * len(bundles)
 """
+"""For a gateway that acknowledges what it has read, checked and numbered, and stores nothing of it."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a part works: a repository, a fleet and its store."""
+
+    work: Path
+    store: FleetStore
+
+    def gateway(self, port: int, before: str = "") -> list[str]:
+        code = f"{before}\nfrom lykeion.cli import main; main()"
+        options = ["--repository", str(self.work / "tuf"), "--fleet", str(self.work / "fleet"), "--port", str(port)]
+        return [sys.executable, "-c", code, "gateway", *options, "--connects", "100000"]
+
+
+@contextmanager
+def place() -> Iterator[Place]:
+    with tempfile.TemporaryDirectory() as directory:
+        work = Path(directory)
+        os.environ["LYKEION_HOME"] = str(work / "home")
+        init(work / "tuf")
+        store = open_fleet(work / "fleet")
+        yield Place(work, store)
+        store.close()
 
 
 def free_port() -> int:
@@ -67,55 +101,135 @@ def running(command: list[str], ready: bool = True) -> Iterator["subprocess.Pope
         process.wait(120)
 
 
-def gateway(home: Path, fleet: Path, port: int) -> list[str]:
-    code = "from lykeion.cli import main; main()"
-    options = ["--repository", str(home), "--fleet", str(fleet), "--port", str(port), "--connects", "100000"]
-    return [sys.executable, "-c", code, "gateway", *options]
-
-
 def memory_bytes(pid: int) -> int:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
-def echo_rate(kind: str, port: int, credentials: Path | None = None) -> float:
-    words = [sys.executable, str(JOB), kind, str(port), str(ECHO_S), str(ECHO_CONNECTIONS), str(WINDOW)]
-    ended = subprocess.run([*words, *([str(credentials)] if credentials else [])], capture_output=True, text=True)
+def job(
+    kind: str, port: int, seconds: float, connections: int, window: int, credentials: str = ""
+) -> dict[str, float]:
+    words = [sys.executable, str(JOB), kind, *map(str, (port, seconds, connections, window)), credentials]
+    ended = subprocess.run(words, capture_output=True, text=True)
     if ended.returncode:
         raise SystemExit(ended.stderr)
-    return float(ended.stdout)
+    return json.loads(ended.stdout)
 
 
-def echo_rates(home: Path, work: Path, store: FleetStore) -> dict[str, list[float]]:
+def echo(devices: int) -> dict[str, Any]:
     """Passes follow one another, so that each meets the same other load."""
-    credentials = work / "credentials.json"
     rates: dict[str, list[float]] = {}
-    for _ in range(PASSES):
-        made = make_devices(store, ECHO_CONNECTIONS, time.time())
-        credentials.write_text(json.dumps([each.credential for each in made]))
-        with running([sys.executable, "-c", BARE, str(port := free_port())]):
-            rates.setdefault("picows alone, nothing stored", []).append(echo_rate("picows", port))
-        with running(gateway(home, work / "fleet", port := free_port())):
-            rates.setdefault("the gateway, stored before it is acknowledged", []).append(
-                echo_rate("gateway", port, credentials)
-            )
-        if which("mosquitto"):
-            port = free_port()
-            config = work / "mosquitto.conf"
-            (work / "mosquitto").mkdir(exist_ok=True)
-            config.write_text(
-                f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\nuser root\nlog_dest none\n"
-                f"persistence_location {work}/mosquitto/\nautosave_interval 1\nmax_inflight_messages 64\n"
-            )
-            with running(["mosquitto", "-c", str(config)], ready=False):
-                rates.setdefault("mosquitto, QoS 1, written each second", []).append(echo_rate("mosquitto", port))
-    return rates
+
+    def measured(
+        name: str, command: list[str], kind: str, port: int, credentials: str = "", ready: bool = True
+    ) -> None:
+        with running(command, ready):
+            found = job(kind, port, ECHO_S, ECHO_CONNECTIONS, WINDOW, credentials)["messages"]
+        rates.setdefault(name, []).append(found)
+        print(f"{name}: {found:,.0f} a second", flush=True)
+
+    with place() as here:
+        for _ in range(PASSES):
+            bare = [sys.executable, str(SERVERS)]
+            measured("picows alone, nothing stored", [*bare, "picows", str(port := free_port())], "picows", port)
+            measured("aiohttp alone, nothing stored", [*bare, "aiohttp", str(port := free_port())], "picows", port)
+            for name, before in (
+                ("the gateway, stored before it is acknowledged", ""),
+                ("the gateway, acknowledged and not stored", UNSTORED),
+            ):
+                made = make_devices(here.store, ECHO_CONNECTIONS, time.time())
+                credentials = here.work / "credentials.json"
+                credentials.write_text(json.dumps([each.credential for each in made]))
+                measured(name, here.gateway(port := free_port(), before), "gateway", port, str(credentials))
+            if which("mosquitto"):
+                config = here.work / "mosquitto.conf"
+                (here.work / "mosquitto").mkdir(exist_ok=True)
+                config.write_text(
+                    f"listener {(port := free_port())} 127.0.0.1\nallow_anonymous true\npersistence true\n"
+                    f"user root\nlog_dest none\npersistence_location {here.work}/mosquitto/\n"
+                    "autosave_interval 1\nmax_inflight_messages 64\n"
+                )
+                name = "mosquitto, QoS 1, written each second"
+                measured(name, ["mosquitto", "-c", str(config)], "mosquitto", port, ready=False)
+    return {"rates": rates}
 
 
-def crowd(home: Path, work: Path, store: FleetStore, devices: int) -> tuple[SwarmReport, dict[str, str], list[str]]:
+def tls(devices: int) -> dict[str, Any]:
+    """Servers that echo; each connection has one message of 256 bytes under way."""
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as directory:
+        files = [str(Path(directory) / name) for name in ("key.pem", "cert.pem")]
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+             "-keyout", files[0], "-out", files[1]],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        for name in ("picows", "aiohttp"):
+            with running([sys.executable, str(SERVERS), name, str(port := free_port()), *files]) as process:
+                empty = memory_bytes(process.pid)
+                seen: list[int] = []
+                watching = threading.Event()
+                thread = threading.Thread(target=_watch_memory, args=(process.pid, watching, seen))
+                thread.start()
+                measured = job("picows-tls", port, 8.0, devices, 1)
+                watching.set()
+                thread.join()
+            found[name] = {
+                "kb_a_connection": (max(seen) - empty) / measured["connections"] / 1e3,
+                "connects": measured["connects"],
+                "messages": measured["messages"],
+                "connections": measured["connections"],
+            }
+            print(name, found[name], flush=True)
+    return found
+
+
+def _watch_memory(pid: int, ended: threading.Event, seen: list[int]) -> None:
+    while not ended.wait(1.0):
+        seen.append(memory_bytes(pid))
+
+
+def slow(devices: int) -> dict[str, Any]:
+    """Acknowledgements of the others, in turns without and with a device that reads 1 B/s."""
+    found: dict[str, list[list[float]]] = {"without": [], "with": []}
+    with place() as here, running(here.gateway(port := free_port())):
+        identities = make_devices(here.store, SLOW_DEVICES, time.time())
+        for number in range(2 * PASSES):
+            name = "with" if number % 2 else "without"
+            swarm = Swarm(f"http://127.0.0.1:{port}", identities, SLOW_S, number, 1, 0.2, connect_within_s=1.0)
+            (reader,) = make_devices(here.store, 1, time.time())
+            with SlowReader(port, reader.credential if number % 2 else "") as slow_reader:
+                filling = threading.Thread(target=_fill, args=(here.store,))
+                filling.start()
+                report = run_swarm(swarm)
+                filling.join()
+            times = sorted(report.acknowledged_ms)
+            found[name].append([_part(times, 0.5), _part(times, 0.99)])
+            print(f"{name} a slow reader: {found[name][-1]} ms, it has read {slow_reader.taken} bytes", flush=True)
+    return found
+
+
+def _fill(store: FleetStore) -> None:
+    """Broadcasts, of which a device that reads slowly takes nothing."""
+    for _ in range(int(SLOW_S) - 2):
+        with store.transaction() as now:
+            add_broadcast(now, "all", "x" * SLOW_BYTES, time.time(), "benchmark")
+        time.sleep(1)
+
+
+def crowd(devices: int) -> dict[str, Any]:
     """All connect, hear broadcasts, lose the gateway by kill -9, and come back."""
-    fleet, port = work / "fleet", free_port()
+    with place() as here:
+        report, shown, problems = _crowd(here, devices)
+    if problems or report.counts["welcomes"] < 2 * devices:
+        raise SystemExit(f"{len(problems)} problems: {problems[:3]}; {report.counts['welcomes']} welcomes")
+    return {"shown": shown, "acknowledged": report.counts["acknowledged"], "problems": len(problems)}
+
+
+def _crowd(here: Place, devices: int) -> tuple[SwarmReport, dict[str, str], list[str]]:
+    store, port = here.store, free_port()
     identities = make_devices(store, devices, time.time())
+    came: list[tuple[float, int]] = []
     shown: dict[str, str] = {}
     opens = [0]
     began = time.monotonic()
@@ -123,10 +237,11 @@ def crowd(home: Path, work: Path, store: FleetStore, devices: int) -> tuple[Swar
 
     def progress(more: int) -> None:
         opens[0] += more
+        came.append((time.monotonic(), more))
         if opens[0] >= devices and not reached:
             reached.append(time.monotonic() - began)
 
-    command = gateway(home, fleet, port)
+    command = here.gateway(port)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     process.stdout.readline()
@@ -159,6 +274,9 @@ def crowd(home: Path, work: Path, store: FleetStore, devices: int) -> tuple[Swar
     _until(lambda: opens[0] >= devices, 60)
     shown["all back after kill -9, s"] = f"{time.monotonic() - killed:.1f}"
     shown["of which the gateway's start, s"] = f"{up - killed:.1f}"
+    seconds = _by_second(came, up)
+    shown["most that came back in a second"] = f"{max(seconds, default=0):,}"
+    shown["most in a second after it was quiet (a tenth of that)"] = f"{_second_peak(seconds):,}"
     thread.join()
     process.terminate()
     process.wait(120)
@@ -174,58 +292,128 @@ def crowd(home: Path, work: Path, store: FleetStore, devices: int) -> tuple[Swar
     return report, shown, list(check_store(store, report.told))
 
 
+def _by_second(came: Sequence[tuple[float, int]], since: float) -> list[int]:
+    """Devices that were connected in each second."""
+    found = [0] * (1 + max((int(at - since) for at, _ in came), default=0))
+    for at, more in came:
+        if at >= since and more > 0:
+            found[int(at - since)] += more
+    return found
+
+
+def _second_peak(seconds: Sequence[int]) -> int:
+    if not seconds:
+        return 0
+    first = max(range(len(seconds)), key=seconds.__getitem__)
+    quiet = next((place for place in range(first, len(seconds)) if seconds[place] <= seconds[first] / 10), None)
+    return max(seconds[quiet:], default=0) if quiet is not None else 0
+
+
 def _part(values: list[float], part: float) -> float:
     return values[min(len(values) - 1, int(len(values) * part))] if values else float("nan")
 
 
-def _until(done: object, seconds: float) -> None:
+def _until(done: Callable[[], bool], seconds: float) -> None:
     end = time.monotonic() + seconds
-    while time.monotonic() < end and not done():  # type: ignore[operator]
+    while time.monotonic() < end and not done():
         time.sleep(0.2)
+
+
+PARTS: dict[str, Callable[[int], dict[str, Any]]] = {"echo": echo, "tls": tls, "slow": slow, "crowd": crowd}
 
 
 @click.command()
 @click.option("--devices", type=click.IntRange(1), default=10_000, show_default=True)
+@click.option("--part", "parts", multiple=True, type=click.Choice(list(PARTS)), help="By default all.")
+@click.option("--again", is_flag=True, help="Also those that were run.")
 @click.option("--out", type=click.Path(path_type=Path), default=PAGE, show_default=True)
-def main(devices: int, out: Path) -> None:
-    with tempfile.TemporaryDirectory() as directory:
-        work = Path(directory)
-        os.environ["LYKEION_HOME"] = str(work / "home")
-        init(work / "tuf")
-        store = open_fleet(work / "fleet")
-        rates = echo_rates(work / "tuf", work, store)
-        report, shown, problems = crowd(work / "tuf", work, store, devices)
-        store.close()
-    page = _page(devices, rates, report, shown, problems)
+def main(devices: int, parts: Sequence[str], again: bool, out: Path) -> None:
+    found: dict[str, Any] = {}
+    for name, run in PARTS.items():
+        kept = KEPT / f"{name}-{devices}.json"
+        if (again or not kept.exists()) and (not parts or name in parts):
+            document = {"machine": describe(), "load": os.getloadavg()[0], **run(devices)}
+            write_atomically(kept, json.dumps(document).encode())
+        if kept.exists():
+            found[name] = json.loads(kept.read_bytes())
+    page = _page(devices, found)
     out.write_text(page)
     sys.stdout.write(page)
-    if problems or report.counts["welcomes"] < 2 * devices:
-        raise SystemExit(f"{len(problems)} problems: {problems[:3]}; {report.counts['welcomes']} welcomes")
 
 
-def _page(
-    devices: int, rates: dict[str, list[float]], report: SwarmReport, shown: dict[str, str], problems: list[str]
-) -> str:
-    bare = sorted(next(iter(rates.values())))[PASSES // 2]
+def _page(devices: int, found: dict[str, Any]) -> str:
+    machine = next(iter(found.values()))["machine"]
+    loads = ", ".join(f"{name} {each['load']:.1f}" for name, each in found.items())
     lines = [
-        "# The gateway beside its library and a broker",
+        "# The gateway beside its library, aiohttp and a broker",
         "",
-        f"{describe()}. `python benchmarks/gateway.py --devices {devices}` writes this page; devices run in two",
-        "processes beside the gateway on the same cores, so only ratios of one run mean anything.",
-        "",
+        f"{machine}. `python benchmarks/gateway.py --devices {devices}` writes this page; devices run in",
+        "processes beside the gateway on the same cores, so only ratios of one run mean anything. Load of the machine",
+        f"when each part began: {loads}.",
+    ]
+    for name, each in found.items():
+        lines += ["", *_TABLES[name](devices, each)]
+    return "\n".join(lines) + "\n"
+
+
+def _echo_table(devices: int, found: dict[str, Any]) -> list[str]:
+    rates = found["rates"]
+    bare = _median(next(iter(rates.values())))
+    lines = [
         f"## {ECHO_CONNECTIONS} connections, {WINDOW} messages of 256 bytes under way on each",
         "",
-        f"| server | times picows alone, median of {PASSES} | each pass |",
+        f"| server | times picows alone, median of {PASSES} | each pass beside picows alone in it |",
         "|---|---:|---:|",
     ]
     for name, values in rates.items():
-        each = ", ".join(f"{value / bare:.2f}" for value in values)
-        lines.append(f"| {name} | {sorted(values)[len(values) // 2] / bare:.2f} | {each} |")
-    lines += ["", f"## {devices:,} devices in one process", "", "| | |", "|---|---:|"]
-    lines += [f"| {name} | {value} |" for name, value in shown.items()]
-    told = f"Messages acknowledged: {report.counts['acknowledged']:,}"
-    lines += ["", f"{told}; what the store lacks or has twice: {len(problems)}."]
-    return "\n".join(lines) + "\n"
+        each = ", ".join(f"{one / other:.2f}" for one, other in zip(values, next(iter(rates.values())), strict=True))
+        lines.append(f"| {name} | {_median(values) / bare:.2f} | {each} |")
+    return lines
+
+
+def _tls_table(devices: int, found: dict[str, Any]) -> list[str]:
+    one, other = found["picows"], found["aiohttp"]
+    names = (("kb_a_connection", "KB a connection"), ("connects", "connects"), ("messages", "messages"))
+    lines = [
+        f"## TLS, {one['connections']:,.0f} connections, servers alone",
+        "",
+        "| | aiohttp beside picows |",
+        "|---|---:|",
+    ]
+    lines += [f"| {text} | {other[name] / one[name]:.2f} |" for name, text in names]
+    return [
+        *lines,
+        "",
+        f"picows has {one['kb_a_connection']:.0f} KB a connection, aiohttp {other['kb_a_connection']:.0f}.",
+    ]
+
+
+def _slow_table(devices: int, found: dict[str, Any]) -> list[str]:
+    lines = [
+        f"## {SLOW_DEVICES} devices beside one that reads 1 B/s",
+        "",
+        "| acknowledged after | with it, times without it | each pass |",
+        "|---|---:|---:|",
+    ]
+    for place, name in enumerate(("p50", "p99")):
+        beside, alone = ([each[place] for each in found[which_]] for which_ in ("with", "without"))
+        each = ", ".join(f"{one / other:.2f}" for one, other in zip(beside, alone, strict=True))
+        lines.append(f"| {name} | {_median(beside) / _median(alone):.2f} | {each} |")
+    return lines
+
+
+def _crowd_table(devices: int, found: dict[str, Any]) -> list[str]:
+    lines = [f"## {devices:,} devices in one process", "", "| | |", "|---|---:|"]
+    lines += [f"| {name} | {value} |" for name, value in found["shown"].items()]
+    told = f"Messages acknowledged: {found['acknowledged']:,}"
+    return [*lines, "", f"{told}; what the store lacks or has twice: {found['problems']}."]
+
+
+def _median(values: Sequence[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+_TABLES = {"echo": _echo_table, "tls": _tls_table, "slow": _slow_table, "crowd": _crowd_table}
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """Load for benchmarks/gateway.py: connections that keep so many messages under way, in a process of their own.
 
-    python gateway_job.py picows|gateway|mosquitto PORT SECONDS CONNECTIONS WINDOW [CREDENTIALS]
+    python gateway_job.py picows|picows-tls|gateway|mosquitto PORT SECONDS CONNECTIONS WINDOW [CREDENTIALS]
 
-Prints how many messages a second were echoed or acknowledged.
+Prints how many messages a second were echoed or acknowledged, and how many connections a second were made, as JSON.
 """
 
 import asyncio
 import json
+import resource
 import secrets
+import ssl
 import struct
 import sys
 import time
@@ -114,23 +116,44 @@ class MqttClient(asyncio.Protocol):
 
 async def main(kind: str, port: int, seconds: float, connections: int, window: int, credentials: str = "") -> None:
     load, loop = Load(window), asyncio.get_running_loop()
+    started = time.perf_counter()
     if kind == "mosquitto":
         for number in range(connections):
             await loop.create_connection(lambda n=number: MqttClient(load, f"load-{n}"), "127.0.0.1", port)
-    elif kind == "picows":
-        for _ in range(connections):
-            await ws_connect(lambda: EchoClient(load), f"ws://127.0.0.1:{port}/")
+    elif kind in ("picows", "picows-tls"):
+        await _connect_all(load, port, connections, kind == "picows-tls")
     else:
         for credential in json.loads(Path(credentials).read_text())[:connections]:
             headers = {"Authorization": f"Bearer {credential}", "Sec-WebSocket-Protocol": "lykeion.v1"}
             address = f"ws://127.0.0.1:{port}/v1/device/conversation"
             await ws_connect(lambda: GatewayClient(load), address, extra_headers=headers)
+    connected_s = time.perf_counter() - started
     await asyncio.sleep(1)
     before, began = load.done, time.perf_counter()
     await asyncio.sleep(seconds)
-    sys.stdout.write(f"{(load.done - before) / (time.perf_counter() - began):.1f}\n")
+    messages = (load.done - before) / (time.perf_counter() - began)
+    found = {"messages": messages, "connects": connections / connected_s, "connections": connections}
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+async def _connect_all(load: Load, port: int, connections: int, tls: bool) -> None:
+    """Fifty at a time."""
+    context = ssl._create_unverified_context() if tls else None
+    turn = asyncio.Semaphore(50)
+    address = f"{'wss' if tls else 'ws'}://127.0.0.1:{port}/"
+
+    async def connect() -> None:
+        async with turn:
+            await ws_connect(
+                lambda: EchoClient(load), address, ssl_context=context, websocket_handshake_timeout=60,
+                read_buffer_init_size=2_048,
+            )  # fmt: skip
+
+    await asyncio.gather(*(connect() for _ in range(connections)))
 
 
 if __name__ == "__main__":
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     kind, port, seconds, connections, window, *rest = sys.argv[1:]
     asyncio.run(main(kind, int(port), float(seconds), int(connections), int(window), *rest))
