@@ -32,6 +32,7 @@ from shutil import which
 from typing import Any
 
 import click
+from measuring.gateway_report import ECHO_CONNECTIONS, PASSES, SLOW_DEVICES, WINDOW, gateway_page
 from measuring.machine import describe
 from measuring.slow_reader import SlowReader
 
@@ -46,10 +47,9 @@ PAGE = ROOT / "docs" / "benchmarks" / "gateway.md"
 KEPT = ROOT / "build" / "bench" / "gateway"
 JOB = ROOT / "benchmarks" / "measuring" / "gateway_job.py"
 SERVERS = ROOT / "benchmarks" / "measuring" / "bare_server.py"
-ECHO_CONNECTIONS, WINDOW, ECHO_S = 100, 16, 4.0
-PASSES = 3
+ECHO_S = 4.0
 BROADCASTS = 5
-SLOW_DEVICES, SLOW_S, SLOW_BYTES = 100, 12.0, 60_000
+SLOW_S, SLOW_BYTES = 12.0, 60_000
 UNSTORED = """
 from lykeion.delivery.gateway import message_inbox
 message_inbox.store_bundles = lambda now, bundles, at: [0] * len(bundles)
@@ -336,84 +336,9 @@ def main(devices: int, parts: Sequence[str], again: bool, out: Path) -> None:
             write_atomically(kept, json.dumps(document).encode())
         if kept.exists():
             found[name] = json.loads(kept.read_bytes())
-    page = _page(devices, found)
+    page = gateway_page(devices, found)
     out.write_text(page)
     sys.stdout.write(page)
-
-
-def _page(devices: int, found: dict[str, Any]) -> str:
-    machine = next(iter(found.values()))["machine"]
-    loads = ", ".join(f"{name} {each['load']:.1f}" for name, each in found.items())
-    lines = [
-        "# The gateway beside its library, aiohttp and a broker",
-        "",
-        f"{machine}. `python benchmarks/gateway.py --devices {devices}` writes this page; devices run in",
-        "processes beside the gateway on the same cores, so only ratios of one run mean anything. Load of the machine",
-        f"when each part began: {loads}.",
-    ]
-    for name, each in found.items():
-        lines += ["", *_TABLES[name](devices, each)]
-    return "\n".join(lines) + "\n"
-
-
-def _echo_table(devices: int, found: dict[str, Any]) -> list[str]:
-    rates = found["rates"]
-    bare = _median(next(iter(rates.values())))
-    lines = [
-        f"## {ECHO_CONNECTIONS} connections, {WINDOW} messages of 256 bytes under way on each",
-        "",
-        f"| server | times picows alone, median of {PASSES} | each pass beside picows alone in it |",
-        "|---|---:|---:|",
-    ]
-    for name, values in rates.items():
-        each = ", ".join(f"{one / other:.2f}" for one, other in zip(values, next(iter(rates.values())), strict=True))
-        lines.append(f"| {name} | {_median(values) / bare:.2f} | {each} |")
-    return lines
-
-
-def _tls_table(devices: int, found: dict[str, Any]) -> list[str]:
-    one, other = found["picows"], found["aiohttp"]
-    names = (("kb_a_connection", "KB a connection"), ("connects", "connects"), ("messages", "messages"))
-    lines = [
-        f"## TLS, {one['connections']:,.0f} connections, servers alone",
-        "",
-        "| | aiohttp beside picows |",
-        "|---|---:|",
-    ]
-    lines += [f"| {text} | {other[name] / one[name]:.2f} |" for name, text in names]
-    return [
-        *lines,
-        "",
-        f"picows has {one['kb_a_connection']:.0f} KB a connection, aiohttp {other['kb_a_connection']:.0f}.",
-    ]
-
-
-def _slow_table(devices: int, found: dict[str, Any]) -> list[str]:
-    lines = [
-        f"## {SLOW_DEVICES} devices beside one that reads 1 B/s",
-        "",
-        "| acknowledged after | with it, times without it | each pass |",
-        "|---|---:|---:|",
-    ]
-    for place, name in enumerate(("p50", "p99")):
-        beside, alone = ([each[place] for each in found[which_]] for which_ in ("with", "without"))
-        each = ", ".join(f"{one / other:.2f}" for one, other in zip(beside, alone, strict=True))
-        lines.append(f"| {name} | {_median(beside) / _median(alone):.2f} | {each} |")
-    return lines
-
-
-def _crowd_table(devices: int, found: dict[str, Any]) -> list[str]:
-    lines = [f"## {devices:,} devices in one process", "", "| | |", "|---|---:|"]
-    lines += [f"| {name} | {value} |" for name, value in found["shown"].items()]
-    told = f"Messages acknowledged: {found['acknowledged']:,}"
-    return [*lines, "", f"{told}; what the store lacks or has twice: {found['problems']}."]
-
-
-def _median(values: Sequence[float]) -> float:
-    return sorted(values)[len(values) // 2]
-
-
-_TABLES = {"echo": _echo_table, "tls": _tls_table, "slow": _slow_table, "crowd": _crowd_table}
 
 
 if __name__ == "__main__":
