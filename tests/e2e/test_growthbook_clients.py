@@ -18,6 +18,7 @@ import pytest
 from growthbook import GrowthBook, feature_repo
 
 from lykeion.delivery.device_service import open_fleet
+from lykeion.delivery.experiments import assigned_arm, read_experiment
 from lykeion.delivery.flags import ClientKeys, FlagEdit, FlagStore, SavedGroup, read_flag
 from tests.delivery.flag_agreement import compare
 from tests.delivery.fleet import Fleet
@@ -194,6 +195,82 @@ def _lines(process: subprocess.Popen[str]) -> Callable[[float], Any]:
 
     threading.Thread(target=read, daemon=True).start()
     return lambda seconds: json.loads(lines.get(timeout=seconds))
+
+
+EXPERIMENT = """
+apiVersion: lykeion.github.io/v1alpha1
+kind: Experiment
+metadata: {name: big-page}
+spec:
+  flag: page
+  unit: user
+  where: country = 'DE'
+  coverage: 0.8
+  holdout: 0.1
+  arms:
+  - {name: control, share: 0.3, value: '"old"'}
+  - {name: treatment, share: 0.7, value: '"new"'}
+  windowSeconds: 60
+  metrics: [{name: clicked, kind: Proportion, event: click}]
+"""
+
+
+def test_clients_give_each_unit_the_arm_of_an_experiment_until_it_is_concluded(
+    started: tuple[str, Path, subprocess.Popen[str]], server: FlagServer, node: Path, tmp_path: Path
+) -> None:
+    url, fleet, _ = started
+    flags = FlagStore(server.flags.base)
+    (declared := tmp_path / "experiment.yaml").write_text(EXPERIMENT)
+
+    def run(*words: str, code: int = 0) -> str:
+        command = [sys.executable, "-c", "from lykeion.cli import main; main()", "experiment", *words]
+        done = subprocess.run([*command, "--fleet", str(fleet)], capture_output=True, text=True, timeout=120)
+        assert done.returncode == code, done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    assert "there is no flag 'page'" in run("start", str(declared), code=2)
+    flags.set_attribute("country", "string", EDIT)
+    flags.put("page", read_flag({"type": "number", "default": 1}), EDIT)
+    assert "it must be of the flag's type, number" in run("start", str(declared), code=2)
+    flags.archive("page", EDIT)
+    declared.write_text(EXPERIMENT.replace("flag: page", "flag: shop"))
+    flags.put("shop", read_flag({"type": "string", "default": "none"}), EDIT)
+    run("start", str(declared))
+
+    key = ClientKeys(server.flags.base).make("app", EDIT)
+
+    def sent() -> dict[str, Any]:
+        return server.get(f"/api/features/{key}").json()["features"]["shop"]
+
+    until(lambda: bool(sent()["rules"]))
+    (experiment,) = [each for each in json.loads(run("get", "--json")) if each["metadata"]["name"] == "big-page"]
+    spec = read_experiment(declared).spec
+    units = [{"user": f"u{n}", "country": "DE" if n % 4 else "FR"} for n in range(400)]
+    arms = {"control": "old", "treatment": "new", None: "none"}
+    expected = [
+        arms[assigned_arm(spec, experiment["metadata"]["uid"], each["user"]) if each["country"] == "DE" else None]
+        for each in units
+    ]
+    assert set(expected) == {"old", "new", "none"}
+    features = {"shop": sent()}
+    client = GrowthBook(features=features)
+    found = []
+    for each in units:
+        client.set_attributes(each)
+        found.append(client.get_feature_value("shop", "?"))
+    assert found == expected
+    payload, lines = tmp_path / "payload.json", tmp_path / "units.jsonl"
+    payload.write_text(json.dumps({"features": features, "savedGroups": {}}))
+    lines.write_text("".join(json.dumps(each) + "\n" for each in units))
+    done = subprocess.run(
+        ["node", "evaluate.js", str(payload), str(lines)], cwd=node, capture_output=True, text=True, check=True
+    )
+    assert [json.loads(line)[0] for line in done.stdout.splitlines()] == expected
+
+    run("conclude", "big-page", "--ship", "treatment", "--because", "a test", "--anyway")
+    until(lambda: not sent()["rules"])
+    assert sent()["defaultValue"] == "new"
+    assert "experiment big-page" in flags.get("shop").why
 
 
 def test_streams_are_limited_and_end_with_the_server(server: FlagServer) -> None:
