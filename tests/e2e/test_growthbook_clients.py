@@ -218,7 +218,7 @@ spec:
 def test_clients_give_each_unit_the_arm_of_an_experiment_until_it_is_concluded(
     started: tuple[str, Path, subprocess.Popen[str]], server: FlagServer, node: Path, tmp_path: Path
 ) -> None:
-    url, fleet, _ = started
+    _, fleet, _ = started
     flags = FlagStore(server.flags.base)
     (declared := tmp_path / "experiment.yaml").write_text(EXPERIMENT)
 
