@@ -6,15 +6,19 @@ event that is sent again counts once, as it was received first. So no number of 
 received later, or on the order, and looking at another time adds units and changes none.
 """
 
+import math
+import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from lykeion.core.errors import first_line
 from lykeion.delivery.experiments.statistics import Values
 
 from .event_log import EventLog, EventLogError
+from .settled_units import SettledDays, SettledUnits, settled_day
 
 Measured: TypeAlias = Literal["Any", "Count", "Sum"]
 """Whether there was an event, how many there were, or the sum of their values."""
@@ -66,45 +70,107 @@ class CountedUnits:
     mixed: int
 
 
-def count_units(log: EventLog, rules: CountingRules, measures: Sequence[EventMeasure], until: float) -> CountedUnits:
-    """What is known at ``until``. Raises EventLogError."""
+def count_units(
+    log: EventLog, rules: CountingRules, measures: Sequence[EventMeasure], until: float, fresh: bool = False
+) -> CountedUnits:
+    """What is known at ``until``: from the events since the last day that is settled, or with ``fresh`` from all.
+
+    Raises EventLogError.
+    """
+    days = SettledDays(log, rules, measures)
+    settled = None if fresh else days.latest(until)
+    day = settled_day(until)
+    if not fresh and day > max(rules.start, settled.at if settled else 0.0):
+        stem = days.stem(day)
+        with _counting(log, rules, measures, math.nextafter(day, 0.0), settled) as base:
+            days.keep(day, stem, _as_parquet(base))
+        settled = days.latest(until)
+    with _counting(log, rules, measures, until, settled) as base:
+        return _read_counted(base, len(measures))
+
+
+def _read_counted(base: Any, measures: int) -> CountedUnits:
     import numpy as np
 
-    columns = "".join(f", {_measure(each, number)}" for number, each in enumerate(measures))
-    names = sorted({each.event for each in measures})
-    with reading(log, rules, until) as base:
-        counted = base.execute(
-            f"""
-            WITH counted AS (SELECT * FROM exposed e WHERE e.at + $1 + $2 <= $3),
-            outcomes AS (SELECT unit, name, "at", value, received, arm FROM events WHERE list_contains($4, name))
-            SELECT c.unit, c.arm, c.at, c.attributes {columns}
-            FROM counted c LEFT JOIN outcomes o
-            ON o.unit = c.unit AND o.received <= c.at + $1 + $2 AND o.at < c.at + $1
-            GROUP BY c.unit, c.arm, c.at, c.attributes ORDER BY c.at, c.unit
-            """,  # noqa: S608 - numbers and names of columns that are ours
-            [rules.window_s, rules.late_s, until, names],
-        ).fetchnumpy()
-        entered = base.execute("SELECT arm FROM exposed e ORDER BY e.at, unit").fetchnumpy()["arm"]
-        mixed = base.execute("SELECT count(*) FROM exposed WHERE arms > 1").fetchone()[0]
+    counted = base.execute('SELECT * FROM known WHERE counted ORDER BY "at", unit').fetchnumpy()
+    entered = base.execute('SELECT arm FROM known ORDER BY "at", unit').fetchnumpy()["arm"]
+    mixed = base.execute("SELECT count(*) FROM known WHERE bit_count(arms) > 1").fetchone()[0]
     return CountedUnits(
         np.asarray(counted["unit"]),
         np.asarray(counted["arm"], np.int64),
         np.asarray(counted["at"], np.float64),
         np.asarray(counted["attributes"]),
-        tuple(np.asarray(counted[f"m{number}"], np.float64) for number in range(len(measures))),
+        tuple(np.asarray(counted[f"m{number}"], np.float64) for number in range(measures)),
         np.asarray(entered, np.int64),
         int(mixed),
     )
 
 
+def _as_parquet(base: Any) -> bytes:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "settled.parquet"
+        base.table("known").filter("counted").write_parquet(str(path), compression="zstd")
+        return path.read_bytes()
+
+
 @contextmanager
-def reading(log: EventLog, rules: CountingRules, until: float) -> Generator[Any]:
-    """A connection of DuckDB with ``events``, each once, and ``exposed``, one row a unit. Raises EventLogError."""
+def _counting(
+    log: EventLog,
+    rules: CountingRules,
+    measures: Sequence[EventMeasure],
+    until: float,
+    settled: SettledUnits | None,
+) -> Generator[Any]:
+    """A connection with ``known``: one row of each unit that was exposed, whether it is ``counted``, by its number
+    the ``arms`` that it was shown, and its measures.
+
+    A unit that is not settled was exposed less than its window and late time before the day; all that counts for it
+    was received after that, or after the time before it that a covariate needs.
+    """
+    names = sorted({each.event for each in measures})
+    columns = "".join(f", {_measure(each)} AS m{number}" for number, each in enumerate(measures))
+    numbers = "".join(f", m{number}" for number in range(len(measures)))
+    earlier_s = (
+        rules.window_s + rules.late_s + rules.period_s + max((each.before_s for each in measures), default=0.0)
+    )
+    with reading(log, rules, until, settled.at - earlier_s if settled else None) as base:
+        if settled:
+            base.execute("CREATE TEMP TABLE settled AS SELECT * FROM read_parquet($1)", [str(settled.path)])
+        else:
+            base.execute(_NOBODY + "".join(f", m{number} DOUBLE" for number in range(len(measures))) + ")")
+        base.execute(
+            f"""
+            CREATE TEMP TABLE known AS
+            WITH later AS (SELECT * FROM exposed ANTI JOIN settled USING (unit)),
+            outcomes AS (SELECT unit, name, "at", value, received, arm FROM events WHERE list_contains($4, name))
+            SELECT s.unit, s.arm, s.at, s.attributes, s.arms | coalesce(e.arms, 0) AS arms, counted {numbers}
+            FROM settled s LEFT JOIN exposed e USING (unit)
+            UNION ALL
+            SELECT c.unit, c.arm, c.at, c.attributes, c.arms, c.at + $1 + $2 <= $3 AS counted {columns}
+            FROM later c LEFT JOIN outcomes o
+            ON o.unit = c.unit AND o.received <= c.at + $1 + $2 AND o.at < c.at + $1
+            GROUP BY c.unit, c.arm, c.at, c.attributes, c.arms
+            """,  # noqa: S608 - numbers and names of columns that are ours
+            [rules.window_s, rules.late_s, until, names],
+        )
+        yield base
+
+
+_NOBODY = (
+    'CREATE TEMP TABLE settled (unit VARCHAR, arm BIGINT, "at" DOUBLE, attributes VARCHAR, arms BIGINT,'
+    " counted BOOLEAN"
+)
+
+
+@contextmanager
+def reading(log: EventLog, rules: CountingRules, until: float, since: float | None = None) -> Generator[Any]:
+    """A connection of DuckDB with ``events``, each once, and ``exposed``, one row a unit: of files since the hour of
+    ``since``, without what was received before for the first time. Raises EventLogError."""
     duckdb = _duckdb()
     with duckdb.connect(":memory:") as base:
         try:
             base.execute("SET threads = 2; SET autoinstall_known_extensions = false")
-            _read_events(base, log, until)
+            _read_events(base, log, until, since)
             if rules.period_s:
                 base.execute(_PERIODS, [rules.period_s, rules.settle_s])
             base.execute(_EXPOSED, [rules.experiment, list(rules.arms), rules.start, rules.stop, rules.late_s])
@@ -113,15 +179,18 @@ def reading(log: EventLog, rules: CountingRules, until: float) -> Generator[Any]
             raise EventLogError(f"{log.directory}: the events cannot be read: {first_line(error)}") from None
 
 
-def _read_events(base: Any, log: EventLog, until: float) -> None:
+def _read_events(base: Any, log: EventLog, until: float, since: float | None) -> None:
     """Again where a file was replaced meanwhile."""
     for left in reversed(range(5)):
-        files = [str(path) for path in log.files()]
+        files = [str(path) for path in log.files(since)]
+        earlier = [str(path) for path in log.files(until=since)] if since is not None else []
         try:
             base.execute(
                 _ONCE.format(source="read_parquet($1, hive_partitioning = false)" if files else _NOTHING),
                 [files, until],
             )
+            if earlier:
+                base.execute(_AGAIN, [earlier])
         except _duckdb().IOException:
             if not left:
                 raise
@@ -132,12 +201,17 @@ def _read_events(base: Any, log: EventLog, until: float) -> None:
 _NOTHING = """(SELECT '' AS id, '' AS unit, '' AS name, 0.0::DOUBLE AS "at", 0.0::DOUBLE AS received,
     0.0::DOUBLE AS value, '' AS experiment, '' AS arm, '' AS attributes WHERE len($1) > 0)"""
 _ONCE = """
-    CREATE TEMP TABLE events AS
+    CREATE OR REPLACE TEMP TABLE events AS
     SELECT * EXCLUDE (copy) FROM (
         SELECT id, unit, name, "at", received, value, experiment, arm, attributes,
             row_number() OVER (PARTITION BY unit, id ORDER BY received, "at", name, value) AS copy
         FROM {source} WHERE received <= $2
     ) WHERE copy = 1
+"""
+_AGAIN = """
+    DELETE FROM events USING (
+        SELECT DISTINCT unit, id FROM read_parquet($1, hive_partitioning = false) SEMI JOIN events USING (unit, id)
+    ) AS before WHERE events.unit = before.unit AND events.id = before.id
 """
 _PERIODS = """
     CREATE OR REPLACE TEMP TABLE events AS
@@ -147,24 +221,24 @@ _PERIODS = """
 _EXPOSED = """
     CREATE TEMP TABLE exposed AS
     SELECT unit, min_by(arm, ("at", id)) AS arm, min("at") AS "at", min_by(attributes, ("at", id)) AS attributes,
-        count(DISTINCT arm) AS arms, min(received) AS seen
+        bit_or(1::BIGINT << arm) AS arms, min(received) AS seen
     FROM (
-        SELECT unit, id, "at", received, attributes, list_position($2, arm) - 1 AS arm FROM events
+        SELECT unit, id, "at", received, attributes, (list_position($2, arm) - 1)::BIGINT AS arm FROM events
         WHERE name = 'exposure' AND experiment = $1 AND "at" >= $3 AND "at" < $4 AND received <= "at" + $5
             AND list_contains($2, arm)
     ) GROUP BY unit
 """
 
 
-def _measure(measure: EventMeasure, number: int) -> str:
+def _measure(measure: EventMeasure) -> str:
     quoted, arm = (each.replace("'", "''") for each in (measure.event, measure.arm))
     begins = f"o.at >= c.at - {float(measure.before_s)!r} AND o.at < c.at" if measure.before_s else "o.at >= c.at"
     credited = f" AND o.arm = '{arm}'" if arm else ""
     which = f"FILTER (WHERE o.name = '{quoted}' AND {begins}{credited})"
     if measure.measured == "Sum":
-        return f"coalesce(sum(o.value ORDER BY o.at, o.value) {which}, 0) AS m{number}"
+        return f"coalesce(sum(o.value ORDER BY o.at, o.value) {which}, 0)"
     count = f"count(o.value) {which}"
-    return f"{count} AS m{number}" if measure.measured == "Count" else f"least({count}, 1) AS m{number}"
+    return f"({count})::DOUBLE" if measure.measured == "Count" else f"least({count}, 1)::DOUBLE"
 
 
 def _duckdb() -> Any:

@@ -8,6 +8,7 @@ sent again does.
 
 import hashlib
 import io
+import shutil
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -61,14 +62,24 @@ class EventLog:
         files += len(hours)
         return Appended(count, files)
 
-    def files(self) -> list[Path]:
-        return sorted(self.directory.glob("day=*/hour=*/*.parquet"))
+    @property
+    def derived(self) -> Path:
+        """Files that can be made again from the others."""
+        return self.directory / "derived"
+
+    def files(self, since: float | None = None, until: float | None = None) -> list[Path]:
+        """Also of the hour in which ``since`` is, but not of that in which ``until`` is."""
+        low = "" if since is None else _place(since)
+        high = "e" if until is None else _place(until)
+        found = sorted(self.directory.glob("day=*/hour=*/*.parquet"))
+        return [path for path in found if low <= str(path.parent.relative_to(self.directory)) < high]
 
     def delete(self, unit: str) -> int:
         """Rewrite the files that hold events of a unit without them; the number of events that were deleted."""
         compute = _arrow(".compute")
         deleted = 0
         with self.turn():
+            shutil.rmtree(self.derived, ignore_errors=True)
             for path in self.files():
                 table = _read(path)
                 kept = table.filter(compute.not_equal(table["unit"], unit))
