@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         ModelReport,
         RenewRequest,
         ReportedState,
+        RightEvent,
         batch_of,
         is_flag,
         read_batch,
@@ -45,9 +46,10 @@ if TYPE_CHECKING:
         read_reported_state,
         renewal,
         reported_state_of,
+        right_events,
         to_plain,
     )
-    from .fleet.event_reports import EventBatch, ReportedEvent
+    from .fleet.event_reports import EventBatch, EventFields, ReportedEvent
     from .inference.detections import Detection
     from .inference.loaded_model import LoadedModel, Photo, PhotoLabel
     from .live.live_connection import DeviceMessage
@@ -74,16 +76,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENROL", "EVENTS", "LOG", "MAX_BSDIFF_BYTES", "MAX_COMPANION_BYTES", "MAX_COMPANION_PHOTOS", "MAX_DELTAS",
-    "MAX_FLAGS", "MAX_LATENCY_US", "MAX_LOG_LINES", "MAX_MESSAGE_BYTES", "MAX_REVOKED", "MAX_WINDOW_LOG",
-    "METHODS", "RENEW", "STATE", "Attribute", "BoxLayout", "Companion", "CompanionFile", "ConditionsHook",
-    "Credential", "Delta", "DeltaError", "DesiredState", "Detection", "Device", "DeviceCheck", "DeviceConditions",
-    "DeviceMessage", "DeviceSettings", "DeviceSettingsError", "EnrolRequest", "EventBatch", "LoadedModel",
-    "LogAnswer", "ModelLimits", "ModelReport", "NewerRecord", "NoModel", "Photo", "PhotoLabel", "PhotoMustStay",
-    "RecordError", "RenewRequest", "ReportedEvent", "ReportedState", "SearchUnavailable", "SignedTarget",
-    "UpdateRules", "VideoError", "apply_delta", "batch_of", "boxes_of", "check_device", "companion_path",
-    "delta_path", "is_flag", "is_model_name", "limits_path", "live_answers", "newest_frames", "read_batch",
-    "read_companion", "read_enrol_request", "read_limits", "read_log_answer", "read_renew_request",
-    "read_reported_state", "read_root", "read_target", "renewal", "reported_state_of", "role_of", "set_up_device",
-    "target_path", "to_plain", "video_frames", "with_golden",
+    "MAX_FLAGS", "MAX_LATENCY_US", "MAX_LOG_LINES", "MAX_MESSAGE_BYTES", "MAX_REVOKED", "MAX_WINDOW_LOG", "METHODS",
+    "RENEW", "STATE", "Attribute", "BoxLayout", "Companion", "CompanionFile", "ConditionsHook", "Credential",
+    "Delta", "DeltaError", "DesiredState", "Detection", "Device", "DeviceCheck", "DeviceConditions",
+    "DeviceMessage", "DeviceSettings", "DeviceSettingsError", "EnrolRequest", "EventBatch", "EventFields",
+    "LoadedModel", "LogAnswer", "ModelLimits", "ModelReport", "NewerRecord", "NoModel", "Photo", "PhotoLabel",
+    "PhotoMustStay", "RecordError", "RenewRequest", "ReportedEvent", "ReportedState", "RightEvent",
+    "SearchUnavailable", "SignedTarget", "UpdateRules", "VideoError", "apply_delta", "batch_of", "boxes_of",
+    "check_device", "companion_path", "delta_path", "is_flag", "is_model_name", "limits_path", "live_answers",
+    "newest_frames", "read_batch", "read_companion", "read_enrol_request", "read_limits", "read_log_answer",
+    "read_renew_request", "read_reported_state", "read_root", "read_target", "renewal", "reported_state_of",
+    "right_events", "role_of", "set_up_device", "target_path", "to_plain", "video_frames", "with_golden",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

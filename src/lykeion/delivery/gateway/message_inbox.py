@@ -151,12 +151,12 @@ def _event_rows(bundle: MessageBundle, at: float) -> list[EventRow] | None:
     for message in bundle.messages:
         if message.name != "events":
             return None
-        try:
-            batch = device.batch_of(message.body)
-            rows += event_rows(bundle.device, batch, at)
-        except WRONG:
+        events = device.right_events(message.body)
+        if events is None:
             return None
-        if batch.dropped:
+        try:
+            rows += event_rows(bundle.device, events, at)
+        except LykeionError:  # one is too large
             return None
     return rows
 

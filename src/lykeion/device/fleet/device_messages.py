@@ -16,11 +16,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from operator import itemgetter
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 from lykeion.core import Invalid, parse_json
 from lykeion.core.fields import Field, Fields
-from lykeion.device.fleet.event_reports import KINDS, EventBatch, ReportedEvent
+from lykeion.device.fleet.event_reports import KINDS, EventBatch, EventKind, ReportedEvent
 from lykeion.device.signed_target import MAX_VERSION, is_model_name
 
 ENROL, RENEW, STATE, EVENTS, LOG = (f"/v1/device/{call}" for call in ("enrol", "renew", "state", "events", "log"))
@@ -184,23 +184,34 @@ def read_batch(data: bytes) -> EventBatch:
     return batch_of(_plain(data))
 
 
+RightEvent: TypeAlias = tuple[int, EventKind, str, float, Mapping[str, Attribute]]
+"""What ReportedEvent has."""
+
+
 def batch_of(plain: Any) -> EventBatch:
-    """Raises MessageError. What is right is read without making a Field of each value: gateways read many."""
-    if type(plain) is dict and len(plain) == 2 and plain.get("dropped") == {}:
-        given = plain.get("events")
-        if type(given) is list and len(given) <= MAX_EVENTS_AT_ONCE:
-            events = tuple(each for each in map(_right_event, given) if each is not None)
-            if len(events) == len(given):
-                return EventBatch(events, {})
+    """Raises MessageError."""
+    if (events := right_events(plain)) is not None:
+        return EventBatch(tuple(ReportedEvent(*each) for each in events), {})
     return _checked_batch(plain)
 
 
-def _right_event(plain: Any) -> ReportedEvent | None:
-    """None if there is something wrong, of which ``_event`` says what."""
+def right_events(plain: Any) -> list[RightEvent] | None:
+    """Of a batch in which nothing is wrong, and nothing was dropped; else None. Gateways read many: no Field is made
+    of each value, as ``batch_of`` does to say what is wrong."""
+    if type(plain) is not dict or len(plain) != 2 or plain.get("dropped") != {}:
+        return None
+    given = plain.get("events")
+    if type(given) is not list or len(given) > MAX_EVENTS_AT_ONCE:
+        return None
+    found = [_right_event(each) for each in given]
+    return None if None in found else cast("list[RightEvent]", found)
+
+
+def _right_event(plain: Any) -> RightEvent | None:
     if type(plain) is not dict or len(plain) != 5:
         return None
     try:
-        number, kind, name, at, fields = _EVENT(plain)
+        event = number, kind, name, at, fields = _EVENT(plain)
     except KeyError:
         return None
     if (
@@ -213,14 +224,14 @@ def _right_event(plain: Any) -> ReportedEvent | None:
         and type(at) in _NUMBERS
         and abs(at) <= MAX_CLOCK_S
         and type(fields) is dict
-        and all(type(each) is str and _is_plain(value) for each, value in fields.items())
     ):
-        return ReportedEvent(number, kind, name, at, fields)
+        for each, value in fields.items():
+            if type(each) is not str or not (
+                type(value) in _PLAIN or (type(value) is float and math.isfinite(value))
+            ):
+                return None
+        return event
     return None
-
-
-def _is_plain(value: Any) -> bool:
-    return type(value) in _PLAIN or (type(value) is float and math.isfinite(value))
 
 
 def _checked_batch(plain: Any) -> EventBatch:

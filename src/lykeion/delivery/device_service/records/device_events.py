@@ -1,12 +1,15 @@
 """Events of devices: counted once however often they are sent, within a quota of each device."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from msgspec.json import encode
 
 from lykeion.core import Invalid
 from lykeion.delivery.device_service.store import FleetStore, FleetTransaction
-from lykeion.device import EventBatch, ReportedEvent
+from lykeion.device import EventBatch, EventFields, ReportedEvent, RightEvent
 
 KEPT_EVENTS_S = 90 * 86_400
 MAX_FIELDS_BYTES = 8_192
@@ -41,7 +44,7 @@ def note_events(store: FleetStore, device: str, batch: EventBatch, at: float, qu
 
 def keep_events(now: FleetTransaction, device: str, batch: EventBatch, at: float, quota: EventQuota = QUOTA) -> int:
     """The same in a transaction. Raises MessageTooLarge, before anything is changed."""
-    fields_of = [(each, _fields(each)) for each in batch.events]
+    fields_of = [(each, _text(each.name, each.fields)) for each in batch.events]
     now.change("UPDATE devices SET seen_at = ? WHERE id = ?", (at, device))
     day = int(at // DAY_S)
     events, size, refused = _day(now, device, day)
@@ -66,9 +69,12 @@ EventRow = tuple[str, int, str, str, str, float, float, str, int | None]
 """As in the table: device, number, kind, name, model, when it came, when it was sent, fields, version."""
 
 
-def event_rows(device: str, batch: EventBatch, at: float) -> list[EventRow]:
+def event_rows(device: str, events: Iterable[RightEvent], at: float) -> list[EventRow]:
     """Raises MessageTooLarge."""
-    return [_row(device, each, _fields(each), at) for each in batch.events]
+    return [
+        _row(device, number, kind, name, sent_at, fields, _text(name, fields), at)
+        for number, kind, name, sent_at, fields in events
+    ]
 
 
 def keep_together(now: FleetTransaction, rows: Sequence[EventRow], at: float, quota: EventQuota = QUOTA) -> None:
@@ -181,13 +187,15 @@ def _note_dropped(now: FleetTransaction, device: str, batch: EventBatch, at: flo
             now.change("DELETE FROM dropped_events WHERE device = ? AND counter = ?", (device, each["counter"]))
 
 
-def _fields(event: ReportedEvent) -> str:
-    fields = json.dumps(dict(event.fields))
-    if len(fields) > MAX_FIELDS_BYTES:
-        raise MessageTooLarge(
-            f"event {event.name}: {len(fields):,} bytes of fields; at most {MAX_FIELDS_BYTES:,} are kept"
-        )
-    return fields
+def _text(name: str, fields: EventFields) -> str:
+    """As JSON."""
+    try:
+        text = encode(fields).decode()
+    except (OverflowError, UnicodeEncodeError):  # of a large number, or half a character
+        text = json.dumps(dict(fields))
+    if len(text) > MAX_FIELDS_BYTES:
+        raise MessageTooLarge(f"event {name}: {len(text):,} bytes of fields; at most {MAX_FIELDS_BYTES:,} are kept")
+    return text
 
 
 def _is_known(now: FleetTransaction, device: str, event: ReportedEvent) -> bool:
@@ -196,10 +204,14 @@ def _is_known(now: FleetTransaction, device: str, event: ReportedEvent) -> bool:
 
 
 def _insert(now: FleetTransaction, device: str, event: ReportedEvent, fields: str, at: float) -> int:
-    return now.change_all(_INSERT, [_row(device, event, fields, at)])
+    row = _row(device, event.id, event.kind, event.name, event.at, event.fields, fields, at)
+    return now.change_all(_INSERT, [row])
 
 
-def _row(device: str, event: ReportedEvent, fields: str, at: float) -> EventRow:
-    model, version = event.fields.get("model", ""), event.fields.get("version")
-    number = version if isinstance(version, int) and 0 <= version < 1 << 31 else None if version is None else -1
-    return device, event.id, event.kind, event.name, str(model)[:64], at, event.at, fields, number
+def _row(
+    device: str, number: int, kind: str, name: str, sent_at: float, fields: EventFields, text: str, at: float
+) -> EventRow:
+    version: Any = fields.get("version")
+    if version is not None and not (isinstance(version, int) and 0 <= version < 1 << 31):
+        version = -1
+    return device, number, kind, name, str(fields.get("model", ""))[:64], at, sent_at, text, version
