@@ -19,7 +19,7 @@ from growthbook import GrowthBook, feature_repo
 
 from lykeion.delivery.device_service import open_fleet
 from lykeion.delivery.experiments import assigned_arm, read_experiment
-from lykeion.delivery.flags import ClientKeys, FlagEdit, FlagStore, SavedGroup, read_flag
+from lykeion.delivery.flags import PRODUCTION, ClientKeys, FlagEdit, FlagStore, SavedGroup, read_flag
 from tests.delivery.flag_agreement import compare
 from tests.delivery.fleet import Fleet
 
@@ -237,7 +237,7 @@ def test_clients_give_each_unit_the_arm_of_an_experiment_until_it_is_concluded(
     flags.put("shop", read_flag({"type": "string", "default": "none"}), EDIT)
     run("start", str(declared))
 
-    key = ClientKeys(server.flags.base).make("app", EDIT)
+    key = ClientKeys(server.flags.base, PRODUCTION).make("app", EDIT)
 
     def sent() -> dict[str, Any]:
         return server.get(f"/api/features/{key}").json()["features"]["shop"]
