@@ -25,7 +25,7 @@ EventFields: TypeAlias = Mapping[str, str | int | float | bool]
 MAX_EVENTS = 10_000
 MAX_FIELDS_BYTES = 4_096
 MAX_BATCH_BYTES = 1 << 16
-"""So that a batch fits in a frame of ``lykeion.v1``, in bytes and in values: a field is two in at least eight bytes."""
+"""So that a batch fits in a frame of ``lykeion.v1``: a field has two values, and eight bytes at least."""
 _EVENT_BYTES = 200
 """Of an event without its fields, at most; it has eleven values."""
 _NAME = re.compile(r"[a-z][a-z0-9_.]{0,63}")
