@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from .errors import error_response
+from .error_response import error_response
 from .forwarding import Networks, is_proxy
 from .limits import CLOSE
 from .server_settings import ServerSettings

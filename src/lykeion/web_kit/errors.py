@@ -1,7 +1,6 @@
 """Every failure as JSON: ``{"error": "one line"}``, with the status of the error's family."""
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -14,8 +13,8 @@ from starlette.responses import JSONResponse
 from lykeion.core import LykeionError
 
 from .error_families import status_of
+from .error_response import error_response
 
-RETRY_AFTER_S = 1
 log = logging.getLogger("lykeion.web_kit")
 
 
@@ -54,11 +53,6 @@ MEANING = {
     501: "This service does not support the operation.",
     503: "Busy, timed out or temporarily unavailable; the error says why, Retry-After when to try again.",
 }
-
-
-def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    added = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else {}
-    return JSONResponse({"error": " ".join(message.split())}, status, {**added, **(headers or {})})
 
 
 def answer_errors(app: Starlette) -> None:

@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .admission import HeaderValues, Refusal, refuse_stranger
-from .errors import error_response
+from .error_response import error_response
 from .forwarding import caller_of
 from .limits import Clients, Uploads, refuse_length
 from .server_settings import ServerSettings

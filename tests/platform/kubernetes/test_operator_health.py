@@ -1,5 +1,8 @@
 """Whether the operator lives and is ready, for the kubelet."""
 
+import subprocess
+import sys
+
 from starlette.testclient import TestClient
 
 from lykeion.platform.kubernetes.api.list_watch import WatchAges, Watched
@@ -30,3 +33,15 @@ def test_a_watch_that_hears_nothing_ends_the_process_and_one_that_is_not_ready_s
     assert "lykeion_queue_keys 3.0" in text
     assert 'lykeion_api_requests_total{code="200",resource="jobs",verb="PATCH"} 1.0' in text
     assert 'lykeion_reconcile_seconds_count{kind="Training",outcome="done"} 1.0' in text
+
+
+def test_the_operator_starts_without_a_framework_that_it_does_not_use() -> None:
+    """Half a second of each restart."""
+    program = """
+import sys
+from lykeion.platform.kubernetes.operator.cluster_platform import ClusterPlatform
+from lykeion.web_kit import serve_beside
+print(ClusterPlatform.__name__, serve_beside.__name__, *({"fastapi", "pydantic"} & set(sys.modules)))
+"""
+    printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert printed.split() == ["ClusterPlatform", "serve_beside"]
