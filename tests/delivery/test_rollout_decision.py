@@ -19,6 +19,7 @@ from lykeion.delivery.rollouts import (
     HaltRule,
     HaltRuleError,
     RolloutSpec,
+    VersionOffer,
     Wave,
     decide,
     described_devices,
@@ -196,6 +197,17 @@ def test_a_clock_that_was_ahead_for_a_moment_holds_up_no_look_and_no_halt() -> N
     assert [each.reason for each in right.steps] == ["WaveBegan", "ClockWasAhead"]
     assert next_look(SPEC, right) == START + DAY / 2
     assert decide(SPEC, right, _seen(START + DAY / 2, BAD), START + DAY / 2).state == "Halted"
+
+
+def test_a_rollout_to_an_embedding_space_without_an_index_waits_for_one() -> None:
+    rollout = ROLLOUT.new("next", SPEC)
+    earlier, asked = reconcile_rollout(rollout, Observed(), START).reads
+    without = VersionOffer(8, "sha256:8", ("sha256:space",))
+    waits = reconcile_rollout(rollout, Observed(read={earlier: "", asked: without}), START)
+    assert (waits.status.state, waits.status.reason, waits.requeue_after_s) == ("Pending", "NoIndex", 30)
+    assert "no index is of the embedding space of its vectors, sha256:space" in waits.status.message
+    begun = reconcile_rollout(rollout, Observed(read={earlier: "", asked: VersionOffer(8, "sha256:8")}), START)
+    assert (begun.status.state, begun.status.number) == ("Running", 8)
 
 
 def test_a_limit_needs_no_devices_to_compare_with() -> None:

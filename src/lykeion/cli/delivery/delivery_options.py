@@ -33,6 +33,14 @@ def fleet_option(command: Any) -> Any:
     )(command)
 
 
+searched_option = click.option(
+    "--searched",
+    multiple=True,
+    metavar="INDEX",
+    help="An index that devices search, or its service's URL: a rollout to another embedding space waits for one.",
+)
+
+
 class _KeyType(click.ParamType):
     """A key, read when the command line is."""
 

@@ -17,7 +17,7 @@ from lykeion.cli.server_options import server_options
 from lykeion.core import print_line
 from lykeion.delivery import device_service, device_sessions, rollouts
 
-from .delivery_options import VERSION, fleet_option, repository_option
+from .delivery_options import VERSION, fleet_option, repository_option, searched_option
 from .rollout_stores import rollouts_option, shared_rollouts
 
 STATES = {"activate": "active", "quarantine": "quarantined", "revoke": "revoked", "decommission": "decommissioned"}
@@ -37,6 +37,7 @@ def open_store(directory: Path) -> Iterator["device_service.FleetStore"]:
 @fleet_option
 @click.option("--downloads", type=click.IntRange(1), default=64, show_default=True, help="Under way at a time.")
 @click.option("--streams", type=click.IntRange(0), default=256, show_default=True, help="Of flags, open at a time.")
+@searched_option
 @rollouts_option
 @server_options
 def serve(
@@ -44,6 +45,7 @@ def serve(
     fleet: Path,
     downloads: int,
     streams: int,
+    searched: tuple[str, ...],
     kept_in: str,
     namespace: str | None,
     host: str,
@@ -56,7 +58,7 @@ def serve(
     which it is asked with --allowed-host.
     """
     server = device_service.FleetServer(
-        fleet, home, settings, downloads, streams, rollouts=shared_rollouts(kept_in, namespace)
+        fleet, home, settings, downloads, streams, rollouts=shared_rollouts(kept_in, namespace), indexes=searched
     )
     asyncio.run(server.run(host, port, lambda url: print_line(f"devices are served at {url}")))
 

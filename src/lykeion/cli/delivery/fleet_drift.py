@@ -9,6 +9,26 @@ from lykeion.core import print_line
 from lykeion.delivery import device_service, rollouts
 
 
+def fleet_spaces(fleet: Path, home: Path) -> list["device_service.SpaceUse"]:
+    """None where no fleet is kept."""
+    if not device_service.fleet_file(fleet).exists():
+        return []
+    store = device_service.open_fleet(fleet)
+    try:
+        return device_service.spaces_in_use(store, device_service.PublishedCatalogue(home))
+    finally:
+        store.close()
+
+
+def print_spaces(spaces: Sequence["device_service.SpaceUse"]) -> None:
+    """Each needs an index."""
+    if not spaces:
+        return
+    print_line("")
+    rows = [(each.space, f"{each.devices:,}", ", ".join(sorted(each.versions))) for each in spaces]
+    print_table(("embedding space", "devices", "which run"), rows, right=("devices",))
+
+
 def fleet_drift(fleet: Path) -> list["device_service.VersionDrift"]:
     """None where no fleet is kept."""
     if not device_service.fleet_file(fleet).exists():

@@ -13,7 +13,7 @@ from lykeion.cli.output import print_json, print_result, print_table
 from lykeion.core import DONE_BUT, print_line
 
 from .delivery_options import KEY, fleet_option, repository_option
-from .fleet_drift import fleet_drift, print_drift
+from .fleet_drift import fleet_drift, fleet_spaces, print_drift, print_spaces
 
 key_help = (
     "A key: file2:PATH of a PKCS #8 file, URI=PUBLIC.pem of one in an HSM or KMS, or NAME.pub of somebody else's."
@@ -149,17 +149,20 @@ def status(home: Path, fleet: Path, as_json: bool) -> None:
     Exit code 3 if some metadata have less than a quarter of their time left, or more than there can be.
     """
     found, drift = delivery.status(home), fleet_drift(fleet)
+    spaces = fleet_spaces(fleet, home) if found.roles else []
     if as_json:
         roles = [{**asdict(role), "left": role.left.total_seconds()} for role in found.roles]
         staged = found.staged and asdict(found.staged)
         devices = [{**asdict(each), "behind": each.behind} for each in drift]
-        print_json({"roles": roles, "staged": staged, "due": found.due, "devices": devices})
+        used = [{**asdict(each), "versions": sorted(each.versions)} for each in spaces]
+        print_json({"roles": roles, "staged": staged, "due": found.due, "devices": devices, "spaces": used})
     else:
         rows = [(each.role, each.version, each.expires, _days(each.left), "due" * each.due) for each in found.roles]
         print_table(("role", "version", "expires", "left", ""), rows, right=("version", "left"))
         if found.staged:
             print_line(_root_line(found.staged))
         print_drift(drift)
+        print_spaces(spaces)
     if found.due:
         sys.exit(DONE_BUT)
 

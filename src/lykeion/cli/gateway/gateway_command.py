@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from lykeion import inputs, web_kit
-from lykeion.cli.delivery.delivery_options import repository_option
+from lykeion.cli.delivery.delivery_options import repository_option, searched_option
 from lykeion.cli.delivery.fleet_commands import fleet_option
 from lykeion.cli.delivery.rollout_stores import rollouts_option, shared_rollouts
 from lykeion.cli.options import FiniteRange, registry_option, store_option, trust_option
@@ -38,6 +38,7 @@ from lykeion.search import service
     show_default=True,
     help="Devices that may connect in a second; the others are told when to return.",
 )
+@searched_option
 @rollouts_option
 @trust_option
 @store_option
@@ -51,6 +52,7 @@ def gateway(
     uri: str | None,
     embedder: str | None,
     connects: float,
+    searched: tuple[str, ...],
     kept_in: str,
     namespace: str | None,
     trust: Path | None,
@@ -81,5 +83,6 @@ def gateway(
             rollouts=shared_rollouts(kept_in, namespace),
             beside=lambda parts: gateways.DeviceGateway(parts, served, connects),
             state=state,
+            indexes=searched,
         )
         asyncio.run(server.run(host, port, lambda url: print_line(f"devices are served at {url}")))

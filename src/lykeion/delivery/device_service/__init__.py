@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from lykeion.core.lazy import lazy
 
 if TYPE_CHECKING:
-    from .desired import PublishedCatalogue, desired_number, desired_state
+    from .desired import PublishedCatalogue, SpaceUse, desired_number, desired_state, spaces_in_use
     from .fleet_beside import FleetBeside, FleetParts
     from .fleet_place import FLEET_KINDS, connect_rollouts, events_directory, fleet_directory, fleet_file, open_fleet
     from .fleet_resources import flag_experiment, forget_unit, unfit_for_flag
@@ -64,6 +64,7 @@ __all__ = [
     "RolloutTurn",
     "SharedRollouts",
     "SlowVersion",
+    "SpaceUse",
     "VersionDrift",
     "all_devices",
     "ask_log",
@@ -85,6 +86,7 @@ __all__ = [
     "open_fleet",
     "pin",
     "slow_versions",
+    "spaces_in_use",
     "told_versions",
     "unfit_for_flag",
     "version_drift",

@@ -58,7 +58,8 @@ class FleetIsServed(Refused):
 class FleetServer:
     """``directory`` is the fleet's, ``repository`` that of the signed metadata.
 
-    Rollouts are kept in ``directory``, or where ``rollouts`` says: by a platform, or in a cluster.
+    Rollouts are kept in ``directory``, or where ``rollouts`` says: by a platform, or in a cluster. A rollout to
+    another embedding space waits until one of the ``indexes`` that devices search is of it, if they are named.
     """
 
     directory: Path
@@ -70,6 +71,7 @@ class FleetServer:
     rollouts: SharedRollouts | None = None
     beside: Callable[[FleetParts], FleetBeside] | None = None
     state: str = ""
+    indexes: tuple[str, ...] = ()
 
     async def run(self, host: str, port: int, ready: Callable[[str], object] = lambda url: None) -> None:
         """Until SIGINT, SIGTERM or a request to stop. Raises DeliveryError, FleetIsServed, and what opening
@@ -114,7 +116,7 @@ class FleetServer:
         )
         beside = self.beside(parts) if self.beside else None
         app = fleet_app(self, parts, feed, beside)
-        answers = rollout_answers(fleet, catalogue, rollouts)
+        answers = rollout_answers(fleet, catalogue, rollouts, self.indexes)
         loops = (
             ControlLoop(rollouts, [ROLLOUTS], answers, in_turn=True),  # so that of two of a model only one begins
             ControlLoop(rollouts, [EXPERIMENTS], {**answers, **experiments.answers()}),

@@ -54,10 +54,12 @@ class OfferedVersion(Lookup):
 
 @dataclass(frozen=True)
 class VersionOffer:
-    """``digest`` is that of the version's manifest."""
+    """``digest`` is that of the version's manifest; ``without_index`` are the embedding spaces of its vectors that no
+    index is of, as far as the server knows indexes."""
 
     number: int
     digest: str
+    without_index: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,9 @@ def reconcile_rollout(rollout: Rollout, observed: Observed, now: datetime) -> De
     for answer in answers:
         if isinstance(answer, FleetObservation):
             observation = answer
+        elif isinstance(answer, VersionOffer) and answer.without_index:
+            lacking = f"no index is of the embedding space of its vectors, {', '.join(answer.without_index)}"
+            return _decided(rollout, _unanswered(before, "NoIndex", lacking), now, ASK_AGAIN_S)
         elif isinstance(answer, VersionOffer):
             status = structs.replace(status, version=f"v{answer.number}", number=answer.number, digest=answer.digest)
         elif answer:

@@ -7,6 +7,7 @@ from lykeion.core.lazy import lazy
 if TYPE_CHECKING:
     from .experiments_on_flags import flag_experiment, unfit_for_flag
     from .followed_resources import FollowedResources
+    from .index_spaces import spaces_of
     from .one_namespace import OneNamespace, OtherNamespace
     from .rollout_lookups import rollout_answers
     from .served_experiments import ServedExperiments, forget_unit
@@ -19,6 +20,7 @@ __all__ = [
     "flag_experiment",
     "forget_unit",
     "rollout_answers",
+    "spaces_of",
     "unfit_for_flag",
 ]
 

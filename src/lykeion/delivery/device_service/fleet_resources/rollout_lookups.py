@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lykeion.control import Answers, ResourceStore
 from lykeion.core import NotFound
@@ -20,10 +21,16 @@ from lykeion.delivery.rollouts import (
 
 from .fleet_observing import observe
 from .followed_resources import age_of
+from .index_spaces import spaces_of
 
 
-def rollout_answers(fleet: FleetStore, catalogue: PublishedCatalogue, store: ResourceStore) -> Answers:
-    """What the controller of rollouts looks up: of devices in the fleet, of rollouts in their store, as it is now."""
+def rollout_answers(
+    fleet: FleetStore, catalogue: PublishedCatalogue, store: ResourceStore, indexes: Sequence[str] = ()
+) -> Answers:
+    """What the controller of rollouts looks up: of devices in the fleet, of rollouts in their store, as it is now.
+
+    ``indexes`` are those that devices search; without any, versions of all embedding spaces are offered.
+    """
 
     async def rollouts() -> Sequence[Rollout]:
         return (await store.listing(ROLLOUT)).items
@@ -35,12 +42,19 @@ def rollout_answers(fleet: FleetStore, catalogue: PublishedCatalogue, store: Res
         return await asyncio.to_thread(observe, fleet, catalogue, found, asked.since, asked.until)
 
     async def offer(asked: OfferedVersion) -> VersionOffer | None:
-        return await asyncio.to_thread(catalogue.offer, asked.model, asked.version)
+        return await asyncio.to_thread(_offer, catalogue, asked, indexes)
 
     async def earlier(asked: EarlierRollout) -> str:
         return waits_for(asked.model, asked.rollout_uid, await rollouts())
 
     return {FleetReports: reports, OfferedVersion: offer, EarlierRollout: earlier}
+
+
+def _offer(catalogue: PublishedCatalogue, asked: OfferedVersion, indexes: Sequence[str]) -> VersionOffer | None:
+    found = catalogue.offer(asked.model, asked.version)
+    if found and indexes and (spaces := catalogue.spaces(asked.model, asked.version)):
+        return replace(found, without_index=tuple(sorted(spaces - spaces_of(indexes))))
+    return found
 
 
 def waits_for(model: str, uid: str, rollouts: Sequence[Rollout]) -> str:
