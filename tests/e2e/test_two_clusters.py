@@ -126,8 +126,7 @@ def test_a_run_whose_cluster_is_gone_for_good_is_released_by_force_and_what_it_l
 
 
 def test_credentials_are_read_only_where_the_namespace_lets_the_operator(both: TwoClusters) -> None:
-    both.connect("closed")
-    both.gke.api.delete("RoleBinding", CREDENTIALS, "closed")
+    both.give_credentials("closed")
     both.run("closed", step("train", "true", cluster="eks"))
     said = both.wait("closed", "Unreachable")
     (unreachable,) = (each for each in said["status"]["conditions"] if each["type"] == "Unreachable")
@@ -151,7 +150,7 @@ def test_a_namespace_that_the_profile_does_not_allow_is_refused(both: TwoCluster
 
 
 def test_the_account_in_the_other_cluster_has_the_rights_that_it_needs_and_no_others(both: TwoClusters) -> None:
-    accounts = {STEPS.format(f"{each}-steps") for each in ("shop", "suspended", "while", "good", "closed")}
+    accounts = {STEPS.format(f"{each}-steps") for each in ("shop", "suspended", "while", "good")}
     used = [each for each in both.eks.audited() if each["user"]["username"] in accounts and "objectRef" in each]
     granted = {(resource, verb) for rule in REMOTES for resource in rule.resources for verb in rule.verbs}
     assert {(each["objectRef"]["resource"], each["verb"]) for each in used} == granted
@@ -172,13 +171,14 @@ def test_uninstalling_removes_what_connecting_has_made_and_names_what_others_hav
             assert "secret/lykeion-clusters in shop deleted" in printed
             assert sorted(line.partition("delete it by: ")[2] for line in left) == [
                 "kubectl delete rolebinding lykeion-clusters -n closed",
+                "kubectl delete secret lykeion-clusters -n closed",
                 "kubectl delete secret lykeion-clusters -n good",
             ]
         else:
             assert left == []
     kept = [each["metadata"]["namespace"] for each in both.gke.api.items("Secret")
             if each["metadata"]["name"] == CREDENTIALS]  # fmt: skip
-    assert kept == ["good"]
+    assert kept == ["closed", "good"]
     named = {each["metadata"]["name"] for kind in ("Secret", "ServiceAccount", "Role", "RoleBinding")
              for each in both.eks.api.items(kind)}  # fmt: skip
     assert "lykeion-steps" not in named

@@ -14,6 +14,7 @@ from lykeion.platform.kubernetes.installing.operator_manifests import (
     Installation,
     operator_objects,
 )
+from lykeion.platform.kubernetes.objects.translation import CREDENTIALS
 
 from .cluster_operator import ClusterOperator, cluster_operator
 from .kubernetes_api import Object, condition
@@ -45,6 +46,16 @@ class TwoClusters:
         options = ("--context", "gke", "--namespace", namespace, "--to", "eks", "--there", there)
         self.command("operator", "connect", "eks", *options)
         return there
+
+    def give_credentials(self, namespace: str) -> None:
+        """A namespace here that has the credentials, and may use the cluster, but has not bound the role."""
+        self.gke.namespace(namespace)
+        data = self.gke.api.get("Secret", CREDENTIALS, "shop")["data"]
+        metadata = {"name": CREDENTIALS, "namespace": namespace}
+        self.gke.api.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+        (allowed,) = self.gke.api.get("ClusterProfile", "this-cluster")["spec"]["clusters"]
+        more = {**allowed, "namespaces": [*allowed["namespaces"], namespace]}
+        self.gke.api.patch("ClusterProfile", "this-cluster", None, {"spec": {"clusters": [more]}})
 
     def run(self, namespace: str, *steps: Object, **spec: Any) -> None:
         """A run ``night`` here."""
