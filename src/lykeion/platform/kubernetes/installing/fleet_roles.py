@@ -24,7 +24,7 @@ def fleet_rules(kinds: Sequence[AnyKind]) -> tuple[AccessRule, ...]:
             "does what lykeion rollout and lykeion experiment ask of it, beside the fleet",
         ),
         AccessRule(GROUP, tuple(f"{each}/status" for each in plurals), ("patch",), "writes their status"),
-        AccessRule("events.k8s.io", ("events",), ("create", "patch", "list"), "records what happens, and shows it"),
+        AccessRule("events.k8s.io", ("events",), ("create", "patch"), "records what happens"),
         AccessRule("coordination.k8s.io", ("leases",), ("create",), "takes the Lease of the namespace at first"),
         AccessRule("coordination.k8s.io", ("leases",), ("get", "update"), "one server at a time carries", (FLEET,)),
     )
