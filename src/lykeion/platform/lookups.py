@@ -15,7 +15,7 @@ class ModelVersion(Lookup):
 
     @property
     def source(self) -> str:
-        return "the registry"
+        return _registry(self.reference)
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,10 @@ class SourceDigest(Lookup):
     repository: str = ""
     revision: str = ""
 
+    @property
+    def source(self) -> str:
+        return self.repository or "the directories"
+
 
 @dataclass(frozen=True)
 class SourceVersion:
@@ -49,6 +53,10 @@ class ImageDigest(Lookup):
     """The digest of an image by name. The answer is empty where programs do not run in images."""
 
     name: str
+
+    @property
+    def source(self) -> str:
+        return _registry(self.name)
 
 
 @dataclass(frozen=True)
@@ -163,6 +171,12 @@ class NoRemoteRun(Lookup):
     @property
     def source(self) -> str:
         return _as_used(self.cluster, self.namespace)
+
+
+def _registry(name: str) -> str:
+    """By its host, if the name has one: who names a registry that is silent holds up no others."""
+    host, slash, _ = name.partition("/")
+    return f"the registry {host}" if slash and ("." in host or ":" in host) else "the registry"
 
 
 def _as_used(cluster: str, namespace: str) -> str:

@@ -5,6 +5,7 @@ import logging
 import signal
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import cast
@@ -30,6 +31,8 @@ from .operator_metrics import OperatorMetrics
 LEASE = "lykeion-operator"
 WORKERS = 16
 """Steps at a time, of which most wait for the API server or a registry."""
+THREADS = 32
+"""Of questions to registries and Git, of which those to one that is silent hold some."""
 OLDEST = (1, 33)
 """Of Kubernetes."""
 REST_S = 1.0
@@ -81,6 +84,7 @@ class ClusterPlatform:
         ``ready`` is called with the URL of /healthz, /readyz and /metrics. Call it in the main thread.
         """
         settings = self._settings
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         async with AsyncExitStack() as stack:
