@@ -47,6 +47,11 @@ def test_kubectl_writes_a_rollout_that_the_device_server_carries(
 
         calling(callers, lambda: status().get("state") == "Complete", "it is not complete")
         assert all(each.running == 2 for each in callers)
+        holder = ("get", "lease", "lykeion-fleet", "-o", "jsonpath={.spec.holderIdentity}")
+        assert defined.kubectl("-n", shop, *holder)
+        other = ("--repository", str(tmp_path / "tuf"), "--fleet", str(tmp_path / "other"), "--port", "0")
+        refused = fleet.run("delivery", "serve", *other, *options, code=2)
+        assert "the rollouts of this namespace are those of another fleet" in refused
         defined.kubectl("-n", shop, "wait", "rollout/next", "--for=condition=Complete", "--timeout=30s")
         shown = defined.kubectl("-n", shop, "get", "rollouts")
         assert ("Complete" in shown, "v2" in shown) == (True, True)
