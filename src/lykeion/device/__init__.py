@@ -73,19 +73,21 @@ if TYPE_CHECKING:
         role_of,
         target_path,
     )
+    from .updates.retry_times import RetryTimes
+
 
 __all__ = [
     "ENROL", "EVENTS", "LOG", "MAX_BSDIFF_BYTES", "MAX_COMPANION_BYTES", "MAX_COMPANION_PHOTOS", "MAX_DELTAS",
     "MAX_FLAGS", "MAX_LATENCY_US", "MAX_LOG_LINES", "MAX_MESSAGE_BYTES", "MAX_REVOKED", "MAX_WINDOW_LOG", "METHODS",
-    "RENEW", "STATE", "Attribute", "BoxLayout", "Companion", "CompanionFile", "ConditionsHook", "Credential",
-    "Delta", "DeltaError", "DesiredState", "Detection", "Device", "DeviceCheck", "DeviceConditions",
-    "DeviceMessage", "DeviceSettings", "DeviceSettingsError", "EnrolRequest", "EventBatch", "EventFields",
-    "LoadedModel", "LogAnswer", "ModelLimits", "ModelReport", "NewerRecord", "NoModel", "Photo", "PhotoLabel",
-    "PhotoMustStay", "RecordError", "RenewRequest", "ReportedEvent", "ReportedState", "RightEvent",
-    "SearchUnavailable", "SignedTarget", "UpdateRules", "VideoError", "apply_delta", "batch_of", "boxes_of",
-    "check_device", "companion_path", "delta_path", "is_flag", "is_model_name", "limits_path", "live_answers",
-    "newest_frames", "read_batch", "read_companion", "read_enrol_request", "read_limits", "read_log_answer",
-    "read_renew_request", "read_reported_state", "read_root", "read_target", "renewal", "reported_state_of",
-    "right_events", "role_of", "set_up_device", "target_path", "to_plain", "video_frames", "with_golden",
+    "RENEW", "STATE", "Attribute", "BoxLayout", "Companion", "CompanionFile", "ConditionsHook", "Credential", "Delta",
+    "DeltaError", "DesiredState", "Detection", "Device", "DeviceCheck", "DeviceConditions", "DeviceMessage",
+    "DeviceSettings", "DeviceSettingsError", "EnrolRequest", "EventBatch", "EventFields", "LoadedModel", "LogAnswer",
+    "ModelLimits", "ModelReport", "NewerRecord", "NoModel", "Photo", "PhotoLabel", "PhotoMustStay", "RecordError",
+    "RenewRequest", "ReportedEvent", "ReportedState", "RetryTimes", "RightEvent", "SearchUnavailable", "SignedTarget",
+    "UpdateRules", "VideoError", "apply_delta", "batch_of", "boxes_of", "check_device", "companion_path",
+    "delta_path", "is_flag", "is_model_name", "limits_path", "live_answers", "newest_frames", "read_batch",
+    "read_companion", "read_enrol_request", "read_limits", "read_log_answer", "read_renew_request",
+    "read_reported_state", "read_root", "read_target", "renewal", "reported_state_of", "right_events", "role_of",
+    "set_up_device", "target_path", "to_plain", "video_frames", "with_golden",
 ]  # fmt: skip
 __getattr__ = lazy(__name__)

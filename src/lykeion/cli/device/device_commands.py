@@ -75,12 +75,13 @@ def run(
 ) -> None:
     """Keep models up to date, and answer about a camera's newest frame until the video ends."""
     with device.Device(_home(home)) as this:
-        wait_s = _update(this)
+        times = device.RetryTimes(every_s)
+        wait_s = _update(this, times)
         if once:
             return
         if this.settings.server:
             this.go_live()
-        with stop_signals() as stop, _updating(this, wait_s, every_s, stop):
+        with stop_signals() as stop, _updating(this, times, wait_s, stop):
             if video is None:
                 stop.wait()
                 return
@@ -126,19 +127,21 @@ def doctor(as_json: bool, home: Path | None) -> None:
 
 
 @contextmanager
-def _updating(this: "device.Device", wait_s: int, every_s: int, stop: threading.Event) -> Generator[None]:
+def _updating(
+    this: "device.Device", times: "device.RetryTimes", wait_s: float, stop: threading.Event
+) -> Generator[None]:
     """Updates in a thread of their own, while the camera goes on; at once when the gateway says so."""
     done, wake = threading.Event(), threading.Event()
     this.on(lambda message: wake.set() if message.kind == "desired" else None)
 
     def update() -> None:
-        seconds = wait_s or every_s
+        seconds = wait_s
         while not done.is_set() and not stop.is_set():
             wake.wait(seconds)
             wake.clear()
             if not done.is_set():
                 with suppress(LykeionError):
-                    seconds = _update(this) or every_s
+                    seconds = _update(this, times)
 
     thread = threading.Thread(target=update, daemon=True)
     thread.start()
@@ -149,12 +152,12 @@ def _updating(this: "device.Device", wait_s: int, every_s: int, stop: threading.
         wake.set()
 
 
-def _update(this: "device.Device") -> int:
-    """After how many seconds to update again, by the server; 0 if it does not say."""
+def _update(this: "device.Device", times: "device.RetryTimes") -> float:
+    """After how many seconds to update again."""
     outcome = this.update()
     for what, problem in outcome.problems.items():
         print_line(f"{what}: {problem}" if what else problem, err=True)
-    return outcome.later_s or outcome.poll_s
+    return times.after(outcome)
 
 
 def _home(home: Path | None) -> Path:

@@ -95,6 +95,7 @@ def _run_round(
     outcome.states = found.states
     outcome.problems |= found.problems
     outcome.later_s = max(outcome.later_s, found.later_s)
+    outcome.unreachable = outcome.unreachable or found.unreachable
     changed = [name for name, state in found.states.items() if state != before.get(name)]
     for name in changed:
         log.add(f"{name}: {_described(found.states[name])}")

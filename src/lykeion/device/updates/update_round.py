@@ -34,15 +34,18 @@ class Wanted:
 @dataclass(slots=True)
 class RoundOutcome:
     """By model, the state in the end; for what did not come through, by model or "" for all, the reason; for how
-    long a server that is busy asks to wait, and how often it wants to be asked, 0 without a server."""
+    long a server that is busy asks to wait, and how often it wants to be asked, 0 without a server; whether a server
+    or the repository did not answer."""
 
     states: dict[str, SlotState] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     later_s: int = 0
     poll_s: int = 0
+    unreachable: bool = False
 
     def failed(self, what: str, error: LykeionError) -> None:
         self.problems[what] = str(error)
+        self.unreachable = self.unreachable or isinstance(error, UpdateUnavailable)
         if isinstance(error, Later):
             self.later_s = max(self.later_s, error.seconds)
 
