@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lykeion.litert import Graph, ModelError, Tensor
+from lykeion.litert import ModelError
+
+if TYPE_CHECKING:
+    from lykeion.litert import Graph, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class TensorSpec:
         return (scale * (values.astype(np.float32) - np.float32(zero))).astype(np.float32)
 
 
-def specs(graph: Graph) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+def specs(graph: "Graph") -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """The inputs and the outputs."""
 
     def of(places: Sequence[int], names: Sequence[str]) -> list[TensorSpec]:
@@ -109,7 +113,7 @@ def _fits(values: np.ndarray, spec: TensorSpec) -> bool:
     return same and values.size > 0 and values.dtype == spec.dtype
 
 
-def _spec(tensor: Tensor, name: str) -> TensorSpec:
+def _spec(tensor: "Tensor", name: str) -> TensorSpec:
     grid = tensor.quantization
     quantization = (float(grid.scales[0]), float(grid.zero_points[0])) if grid else None
     return TensorSpec(name, tensor.shape, np.dtype(tensor.dtype.name), quantization)

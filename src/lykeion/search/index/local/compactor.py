@@ -5,13 +5,16 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from lykeion.core import LykeionError, os_reason
 from lykeion.search.index.errors import StorageError
 
-from . import compaction
 from .replica import Replica
 from .verifying import drop_damaged_kernels
+
+if TYPE_CHECKING:
+    from . import compaction  # imported where rows are merged: who only searches does not need it
 
 _WAIT_S = 1.0
 """How long the background waits for another process's compaction; a requested compaction waits until it ends."""
@@ -58,6 +61,8 @@ class Compactor:
 
     def rebuild(self) -> None:
         """Rewrite every segment and its kernel; damaged kernels of snapshots are removed."""
+        from . import compaction
+
         replica = self._replica
         with replica.writing() as state:
             digests = [layer.segment.digest for layer in replica.seal(state).segments]
@@ -82,6 +87,8 @@ class Compactor:
     def _once(self, *, full: bool = False, wait_s: float, low: bool) -> bool:
         """Perform one merge that is due; returns whether there was one. Waits up to ``wait_s`` seconds for another
         compaction to end."""
+        from . import compaction
+
         replica = self._replica
         with replica.compacting(wait_s=wait_s) as alone:
             if not alone:
@@ -97,8 +104,10 @@ class Compactor:
             )
             return merge is not None and self._merge(merge, low=low)
 
-    def _merge(self, merge: compaction.Merge, *, low: bool) -> bool:
+    def _merge(self, merge: "compaction.Merge", *, low: bool) -> bool:
         """Perform a merge, as the only compaction; False if the index was restored to an earlier state since."""
+        from . import compaction
+
         replica = self._replica
         with replica.mutex:
             layers = [layer for layer in replica.state.segments if layer.segment.digest in merge.segments]

@@ -24,7 +24,7 @@ from lykeion.search.index.protocol import Attributes, Hit, Metric, Mode, Photo, 
 from lykeion.search.index.schema import ColumnType
 from lykeion.search.index.segment.kernel import Effort
 
-from . import column_changes, merging, snapshots, verifying
+from . import merging, snapshots, verifying
 from .commits import GroupCommit
 from .compactor import Compactor
 from .replica import Replica
@@ -223,12 +223,18 @@ class LocalIndex:
     # --- columns ---
 
     def drop_column(self, name: str) -> None:
+        from . import column_changes
+
         self._change_columns(lambda state: column_changes.drop(self._replica.store, state, name))
 
     def rename_column(self, name: str, to: str) -> None:
+        from . import column_changes
+
         self._change_columns(lambda state: column_changes.rename(self._replica.store, state, name, to))
 
     def retype_column(self, name: str, kind: ColumnType, *, clear: bool = False) -> int:
+        from . import column_changes
+
         return self._change_columns(
             lambda state: column_changes.retype(self._replica.store, state, name, kind, clear=clear)
         )

@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,10 +29,12 @@ from lykeion.search.index.errors import CorruptIndex, IndexFormatError
 from lykeion.search.index.protocol import Photo
 
 from .calibration import DEFAULT, calibrate
-from .codes import Kind, Vectors, learn
 from .kernel import Effort, Searchable, SegmentCodes
 from .table_rows import TableRows, column_reader, ids_of
 from .vector_file import write_vectors
+
+if TYPE_CHECKING:
+    from .codes import Kind, Vectors
 
 FORMAT = 1
 KERNEL_FORMAT = 2
@@ -61,7 +63,7 @@ def to_columns(ids: Sequence[str], photos: Sequence[Photo], attributes: pa.Table
 
 
 def write_segment(
-    directory: Path, rows: pa.Table, vectors: Vectors, kind: Kind, *, written: tuple[float, float]
+    directory: Path, rows: pa.Table, vectors: "Vectors", kind: "Kind", *, written: tuple[float, float]
 ) -> tuple[str, np.ndarray]:
     """Write a segment durably. Returns its digest, and the order: for each stored row, its number among those given.
 
@@ -69,6 +71,8 @@ def write_segment(
     ``written``: when the oldest and the newest of its rows were written, seconds since 1970, for time tiers.
     """
     started = time.perf_counter()
+    from .codes import learn  # who only searches does not need it
+
     order, codes = (np.arange(len(rows)), None) if kind == "exact" else learn(vectors, kind)
     directory.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=directory, prefix=".writing-"))
@@ -215,7 +219,7 @@ class Segment:
         return self.kind == "hnsw" and self.kernel is not None and self.kernel["format"] < KERNEL_FORMAT
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> "Kind":
         return self.kernel["kind"] if self.kernel else "exact"
 
     def _map(self, name: str, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -243,7 +247,7 @@ def _batches(column: pa.ChunkedArray) -> Iterator[pa.ChunkedArray]:
         yield column.slice(start, _CHUNK)
 
 
-def _write_kernel(directory: Path, codes: SegmentCodes, kind: Kind, effort: Effort, *, seconds: float) -> None:
+def _write_kernel(directory: Path, codes: SegmentCodes, kind: "Kind", effort: Effort, *, seconds: float) -> None:
     directory.mkdir()
     for name in _ARRAYS:
         array = getattr(codes, name)
