@@ -105,6 +105,10 @@ def resets(scribe: Scribe) -> None:
     scribe.device(most=3, epoch=1, first=4, kept=[body_hex([3, n, "events", n]) for n in (4, 5, 6)])
     known = scribe.meets(lost)
     known = scribe.meets(known)
+    untold = [[3 + n % 5, ["up", n % 17 + 1, n % 17 + 2, "the device could not keep them"]] for n in range(22)]
+    for epoch in (0, 4, 5):  # of more than 16 only the last are told, each with the epoch that it had
+        scribe.device(epoch=epoch, first=2)
+        scribe.meets(known | {"epoch": 9, "taken": 1, "untold": untold})
     for most in (70, 3):
         scribe.device(epoch=3, received=9, groups={"all": 2, "shop": 40, "gone": 1}, most=most)
         known = scribe.meets(known, {"all": (6, 9), "shop": (1, 30), "new": (1, 4)})

@@ -104,6 +104,32 @@ def test_it_hears_what_it_is_to_run_and_tells_what_it_did(page: Page, gateway: G
     until(is_done)
 
 
+def test_the_value_of_a_flag_is_used_and_its_first_use_reported(page: Page, gateway: GatewayProcess) -> None:
+    options = ("--type", "boolean", "--default", "true", "--because", "a test", "--fleet", str(gateway.fleet))
+    gateway.run("flags", "set", "wide", *options)
+    page.wait_for_function("() => window.device.flags.wide === true")
+    assert page.evaluate("[1, 2, 3].map(() => window.device.variant('wide'))") == [True, True, True]
+    assert page.evaluate("window.device.variant('constructor') === undefined")
+    until(lambda: events(gateway) == [(1, "exposure")])
+
+
+def test_a_credential_is_renewed_by_a_key_that_no_script_can_read(page: Page, gateway: GatewayProcess) -> None:
+    name, read = the_device(gateway), "async () => (await window.device.store.record('credential')).token"
+    before = page.evaluate(read)
+    page.evaluate(
+        """async () => {
+            const { store } = window.device;
+            await store.keep("credential", { ...await store.record("credential"), expires: 0 });
+        }"""
+    )
+    exported = "async () => (await window.device.store.record('key')).privateKey.extractable"
+    assert page.evaluate(exported) is False
+    page.reload()
+    page.wait_for_function(LIVE)
+    assert page.evaluate(read) != before
+    assert the_device(gateway) == name
+
+
 def test_a_gateway_that_is_killed_loses_nothing_and_takes_nothing_twice(page: Page, gateway: GatewayProcess) -> None:
     report = "n => window.device.report('seen', { n })"
     name, made = the_device(gateway), 0

@@ -1,7 +1,7 @@
 // What no transcript has: frames of more than 4 MiB, values that are none, and waits that are random.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as v1 from "../../../src/lykeion/delivery/gateway/browser/lykeion.js";
+import * as v1 from "../../../src/lykeion/delivery/gateway/browser/lykeion.mjs";
 
 const query = (bytes) => v1.writeFrame({ kind: "query", id: 1, body: { photo: new Uint8Array(bytes) } });
 

@@ -1,6 +1,6 @@
 // The state machine of lykeion.v1, driven by steps that are plain JSON, as tests/device/transcript_machine.py does:
 // tests/device/transcripts/README.md has the format. The built files are what is tested: they are what is served.
-import * as v1 from "../../../src/lykeion/delivery/gateway/browser/lykeion.js";
+import * as v1 from "../../../src/lykeion/delivery/gateway/browser/lykeion.mjs";
 
 const REFUSALS = { FrameError: "no-frame", NotInTurn: "not-in-turn", OldGateway: "old-gateway" };
 

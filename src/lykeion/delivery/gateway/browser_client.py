@@ -11,6 +11,6 @@ _FILES = StaticFiles(directory=Path(__file__).parent / "browser")
 
 
 async def browser_client(request: Request) -> Response:
-    answer = await _FILES.get_response("lykeion.js", request.scope)
+    answer = await _FILES.get_response("lykeion.mjs", request.scope)
     answer.headers["Cache-Control"] = "no-cache"  # asked for again by its ETag: it is of the gateway's version
     return answer
