@@ -210,6 +210,14 @@ def test_a_rollout_to_an_embedding_space_without_an_index_waits_for_one() -> Non
     assert (begun.status.state, begun.status.number) == ("Running", 8)
 
 
+def test_a_rollout_of_a_version_that_is_revoked_halts_and_devices_return() -> None:
+    begun = _after(_spec(on_halt="Stay", watch_only=True), [SAME])
+    gone = replace(_seen(START + DAY), revoked=True)
+    halted = decide(_spec(on_halt="Stay", watch_only=True), begun, gone, START + DAY)
+    assert (halted.state, halted.returns, halted.reason) == ("Halted", True, "Revoked")
+    assert halted.message == "shoes v8 has been revoked"
+
+
 def test_a_limit_needs_no_devices_to_compare_with() -> None:
     rule = parse_halt_rule("p90_ms > 40")
     spec = _spec(halt_when=(rule,), waves=(Wave(percent=100, soak_seconds=30 * 86_400),))

@@ -87,6 +87,14 @@ def test_a_halted_device_returns_to_the_version_before_whatever_its_rollout_aske
     assert _why(replace(DEVICE, running={"shoes": 9}, local_hour=12), bounded, halted) == "rollout one"
 
 
+def test_what_was_revoked_is_not_run_whoever_asks_for_it() -> None:
+    before, after = _rollout(state="Complete"), _rollout("two", state="Complete")
+    assert _why(DEVICE, before, after, revoked={9}) == "rollout one"
+    assert _why(DEVICE, before, pinned=9, revoked={9}) == "rollout one"
+    assert _why(DEVICE, before, experiment=9, revoked={9}) == "rollout one"
+    assert desired_version("shoes", DEVICE, [before], _matches, revoked={8}).halted == {8}
+
+
 def test_what_was_halted_runs_again_only_by_a_later_rollout() -> None:
     halted, again = _rollout(state="Halted", returns=True), _rollout()
     assert desired_version("shoes", DEVICE, [halted], _matches).halted == {8}

@@ -23,7 +23,7 @@ class FleetReports(Lookup):
 class FleetObservation:
     """Devices are counted by assignment: those of the waves that have begun, whether or not they run the version.
     ``reported`` are those of them that have reported since, ``reachable`` those that also may move, or have moved;
-    ``running`` counts them by the version that they run, 0 for none.
+    ``running`` counts them by the version that they run, 0 for none. ``revoked`` is whether the version has been.
 
     The table of a comparison has the devices that were at risk in the interval, and those of them to which it
     happened. A device is at risk until it happens to it for the first time in the rollout, and is not counted again:
@@ -42,6 +42,7 @@ class FleetObservation:
     moved: int
     tables: Mapping[HaltRule, FailureTable] = field(default_factory=dict[HaltRule, FailureTable])
     running: Mapping[int, int] = field(default_factory=dict[int, int])
+    revoked: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from .rollout_resource import ROLLOUT, FleetRolloutStatus, Rollout, RolloutSpec
 
 ASK_AGAIN_S, TURN_S = 30.0, 5.0
 """For what is not there yet, and for the end of another rollout."""
-_WARNINGS = ("Harm", "WouldHalt", "DeadlineExceeded", "HaltedByHand", "RolledBack", "ClockWasAhead")
+_WARNINGS = ("Harm", "WouldHalt", "DeadlineExceeded", "HaltedByHand", "RolledBack", "Revoked", "ClockWasAhead")
 
 
 def reconcile_rollout(rollout: Rollout, observed: Observed, now: datetime) -> Decision:

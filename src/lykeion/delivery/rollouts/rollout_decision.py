@@ -37,6 +37,8 @@ def decide(
         status = _with(status, spec, observation)
     if has_ended(status):
         return _returned(spec, status, now)
+    if observation and observation.revoked:
+        return _halted(status, True, "Revoked", f"{spec.model} {status.version} has been revoked", now)
     return _by_hand(spec, status, now) or _by_rule(spec, status, now) or _further(spec, status, now)
 
 

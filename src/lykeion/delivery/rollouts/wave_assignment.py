@@ -75,13 +75,14 @@ def desired_version(
     matches: Matches,
     pinned: int = 0,
     experiment: int = 0,
+    revoked: Collection[int] = (),
 ) -> DesiredVersion:
     """By the rollouts of a model, oldest first. A later one that completed takes the place of those before.
 
-    What was halted is not run until a later rollout moves it again.
+    What was halted is not run until a later rollout moves it again, and what was ``revoked`` never.
     """
     ours = [each for each in rollouts if each.spec.model == model and is_for(each.spec, device, matches)]
-    halted = frozenset(_halted(ours))
+    halted = frozenset(_halted(ours)).union(revoked)
     stable: list[DesiredVersion] = []
     moving: list[DesiredVersion] = []
     for each in ours:

@@ -8,13 +8,13 @@ if TYPE_CHECKING:
     from .device_classes import ClassFile, DeviceClass, Verdict, class_of, read_class_file
     from .explaining import Explanation, explain
     from .limiting import revoke, set_minimum
-    from .published_records import read_record
+    from .published_records import read_record, revoked_versions
     from .publishing import Published, PublishOptions, publish
     from .space_price import IndexSpace
 
 __all__ = [
     "ClassFile", "DeviceClass", "Explanation", "IndexSpace", "PublishOptions", "Published", "Verdict", "class_of",
-    "explain", "publish", "read_class_file", "read_record", "revoke", "set_minimum",
+    "explain", "publish", "read_class_file", "read_record", "revoke", "revoked_versions", "set_minimum",
 ]  # fmt: skip
 
 __getattr__ = lazy(__name__)

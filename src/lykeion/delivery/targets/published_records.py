@@ -4,6 +4,7 @@ A version's record outlives its targets: what has left the metadata can still be
 """
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,17 @@ def read_record(home: Path, model: str, version: int) -> PublishedRecord:
         tuple(_class(item.fields()) for item in given.required("classes", Field.items)),
         given.required("files", Field.texts),
     )
+
+
+def revoked_versions(home: Path, model: str, revoked: Collection[str]) -> frozenset[int]:
+    """Versions of which all files are revoked, given those by digest. Raises DeliveryError."""
+    if not revoked:
+        return frozenset()
+    numbers = [
+        int(path.stem[1:]) for path in _path(home, model, 1).parent.glob("v*.json") if path.stem[1:].isdecimal()
+    ]
+    files = {number: set(read_record(home, model, number).files) for number in numbers}
+    return frozenset(number for number, each in files.items() if each and each <= set(revoked))
 
 
 def _class(given: Fields) -> DeviceClass:

@@ -85,7 +85,8 @@ def desired_number(
     """
     device = as_fleet_device(record, device_class)
     tried = number_by_experiment(model, device, experiments, satisfies_where)
-    wish = desired_version(model, device, rollouts, satisfies_where, record.pins.get(model, 0), tried)
+    pinned = record.pins.get(model, 0)
+    wish = desired_version(model, device, rollouts, satisfies_where, pinned, tried, published.revoked)
     return wish.number or published.first(device_class, wish.halted), wish.why
 
 

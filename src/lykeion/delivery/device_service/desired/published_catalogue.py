@@ -8,7 +8,7 @@ from typing import Any
 
 from lykeion.core import NotFound
 from lykeion.delivery.rollouts import VersionOffer
-from lykeion.delivery.targets import DeviceClass, class_of, read_record
+from lykeion.delivery.targets import DeviceClass, class_of, read_record, revoked_versions
 from lykeion.delivery.tuf import (
     files_of,
     limits_of,
@@ -24,11 +24,12 @@ from lykeion.device import SignedTarget
 @dataclass(frozen=True)
 class CatalogueEntry:
     """``targets`` are by version and class; ``minimum`` is the lowest version that may run, ``classes`` those of the
-    newest version."""
+    newest version; ``revoked`` are versions that have been."""
 
     targets: Mapping[tuple[int, str], SignedTarget]
     minimum: int
     classes: tuple[DeviceClass, ...]
+    revoked: frozenset[int] = frozenset()
 
     @property
     def versions(self) -> list[int]:
@@ -101,7 +102,7 @@ def _model(home: Path, model: str, files: Mapping[str, Any]) -> CatalogueEntry:
     targets = {(each.version, each.device_class): each for each in records}
     newest = max((version for version, _ in targets), default=0)
     classes = read_record(home, model, newest).classes if newest else ()
-    return CatalogueEntry(targets, limits.minimum, classes)
+    return CatalogueEntry(targets, limits.minimum, classes, revoked_versions(home, model, limits.revoked))
 
 
 def _of_alias(source: str, alias: str) -> int:

@@ -49,6 +49,7 @@ def observe(
     members = [_member(record, rollout, device) for record, device in _fleet(store, catalogue, rollout)]
     assigned = [each for each in members if each.assigned_at is not None]
     firsts = RolloutFirsts(store, rollout, since, until)
+    entry = catalogue.models().get(rollout.spec.model)
     rules = () if has_ended(rollout.status) else rollout.spec.halt_when
     tables = {rule: _table(firsts, rule, members) for rule in rules}
     return FleetObservation(
@@ -60,6 +61,7 @@ def observe(
         moved=sum(each.moved for each in assigned),
         tables=tables,
         running=Counter(each.running for each in assigned),
+        revoked=rollout.status.number in (entry.revoked if entry else ()),
     )
 
 
