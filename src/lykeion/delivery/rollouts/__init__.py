@@ -10,9 +10,8 @@ if TYPE_CHECKING:
     from .halting import halting_rule, with_observation
     from .rollout_controller import ROLLOUTS
     from .rollout_decision import decide, described, described_devices, has_ended
-    from .rollout_deletion import why_needed
     from .rollout_power import WANTED_POWER, FleetTooSmall, RulePower, check_power, described_power, rule_powers
-    from .rollout_requests import WithoutEffect, approved, halted, paused, resumed, rolled_back
+    from .rollout_requests import WithoutEffect, approved, halted, paused, resumed, rolled_back, why_needed
     from .rollout_resource import (
         ROLLOUT,
         Approval,

@@ -1,4 +1,6 @@
-"""What a person asks of a rollout: each returns it with another spec, or says why nothing would come of it."""
+"""What a person asks of a rollout: another spec, or why nothing would come of it; and whether it may be deleted."""
+
+from collections.abc import Sequence
 
 from lykeion.core import Conflict
 
@@ -55,6 +57,38 @@ def approved(rollout: Rollout, by: str, wave: int | None = None) -> Rollout:
     return with_spec(rollout, approvals=(*spec.approvals, Approval(wave=wave, by=by)))
 
 
+def why_needed(rollout: Rollout, rollouts: Sequence[Rollout]) -> str:
+    """Why devices would run something else without it; empty if they would not.
+
+    They would not if it has not begun, or if a later rollout of the model that is for all its devices is complete.
+    """
+    status, spec = rollout.status, rollout.spec
+    if not status.wave or any(_takes_its_place(each, rollout) for each in rollouts):
+        return ""
+    if not has_ended(status):
+        return "it is under way: halt it first, and start another one"
+    if status.returns:
+        return f"it keeps devices from {spec.model} {status.version}"
+    return f"devices run {spec.model} {status.version} by it"
+
+
 def _check_not_ended(rollout: Rollout, advice: str = "") -> None:
     if has_ended(rollout.status):
         raise WithoutEffect(f"rollout {rollout.metadata.name} has ended: {rollout.status.state}{advice}")
+
+
+def _takes_its_place(later: Rollout, rollout: Rollout) -> bool:
+    ours, theirs = rollout.spec, later.spec
+    everybody = not theirs.where and not theirs.classes
+    return (
+        later.status.state == "Complete"
+        and not later.status.returns
+        and theirs.model == ours.model
+        and _began(later) > _began(rollout)
+        and any(wave.percent == 100 for wave in theirs.waves)
+        and (everybody or (theirs.where, theirs.classes) == (ours.where, ours.classes))
+    )
+
+
+def _began(rollout: Rollout) -> str:
+    return str(rollout.status.began[0]) if rollout.status.began else ""
