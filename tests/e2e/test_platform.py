@@ -149,8 +149,9 @@ def test_deleting_ends_what_runs_and_all_that_it_left_running(running: PlatformM
 
 
 def test_a_shard_beyond_its_time_limit_is_ended_and_a_batch_at_its_deadline(running: PlatformMachine) -> None:
-    running.apply(program=shell("exec sleep 600"), shards={"count": 1}, retries=0, shardTimeLimitSeconds=1)
+    running.apply(program=shell("exec sleep 600"), shards={"count": 1}, retries=1, shardTimeLimitSeconds=1)
     assert "TimeLimit" in running.run("wait", "batch/embed", "--timeout", "60", code=2)
+    assert [each["attempt"] for each in running.get()["status"]["failures"]] == [0, 1]
     running.apply(
         name="late", program=shell("echo $$$$ >> ran; exec sleep 600"), shards={"count": 1}, deadlineSeconds=2
     )

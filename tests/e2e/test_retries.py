@@ -1,9 +1,11 @@
 """An index is tried as often as its retries allow, however often its resource is suspended: wherever it runs."""
 
+import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -21,9 +23,13 @@ IMAGE = "host.local/lykeion"
 USER = 65532
 KIND = "BatchExecution"
 HEAD = {"apiVersion": "lykeion.github.io/v1alpha1", "kind": KIND}
-HOLDS = "holds"
-SCRIPT = "test -e PLACE/holds || { echo broken; exit 7; }; trap 'exit 0' TERM; sleep 600 & wait"
-"""Fails at once, or runs until it is stopped if there is a file: that of the last test of a run, in its place."""
+SCRIPT = """
+begun=$(mktemp)
+trap 'exit 0' TERM
+until test PLACE/fails -nt $begun; do sleep .1; done
+exit 7
+"""
+"""Runs until a file is touched, which ends the attempt that runs then."""
 
 
 @dataclass
@@ -38,14 +44,18 @@ class Place:
     restarted: Callable[[], AbstractContextManager[None]]
 
     def batch(self, **spec: Any) -> None:
+        (self.folder / "fails").touch()
         script = SCRIPT.replace("PLACE", str(self.folder))
         self.create({"program": {**self.program, "command": ["sh", "-c", script]}, **spec})
 
-    def hold(self, held: bool) -> None:
-        if held:
-            (self.folder / HOLDS).touch()
-        else:
-            (self.folder / HOLDS).unlink()
+    def fail(self, times: int) -> None:
+        """The next attempts, to so many in all."""
+        failures = 0
+        while failures < times:
+            failures = len(self.wait(lambda status: status.get("active") == "0")["failures"]) + 1
+            time.sleep(1)  # until its script has begun
+            (self.folder / "fails").touch()
+            self.wait(lambda status, failures=failures: len(status["failures"]) >= failures)
 
     def wait(self, holds: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         until(lambda: holds(self.get().get("status", {})), seconds=120)
@@ -77,8 +87,8 @@ def _on_machine(made: PlatformMachine) -> Place:
 
 
 @pytest.fixture
-def in_cluster(cluster: Cluster, namespace: str, tmp_path: Path) -> Generator[Place]:
-    """Its programs see the files of this machine."""
+def in_cluster(cluster: Cluster, namespace: str) -> Generator[Place]:
+    """Its programs see the files of this machine, but those of /tmp."""
     facts = ClusterFacts(image=IMAGE)
     running = [_operator(cluster, namespace, facts)]
     running[0].__enter__()
@@ -94,16 +104,16 @@ def in_cluster(cluster: Cluster, namespace: str, tmp_path: Path) -> Generator[Pl
         cluster.api.create({**HEAD, "metadata": {"name": "embed", "namespace": namespace}, "spec": spec})
 
     program = {"image": IMAGE, "pod": {"runAsUser": USER}}
-    for each in (tmp_path, *tmp_path.parents[:2]):
-        each.chmod(0o755)
-    yield Place(
-        tmp_path,
-        program,
-        create,
-        lambda spec: cluster.api.patch(KIND, "embed", namespace, {"spec": spec}),
-        lambda: cluster.api.get(KIND, "embed", namespace),
-        restarted,
-    )
+    with TemporaryDirectory(dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Place(
+            Path(folder),
+            program,
+            create,
+            lambda spec: cluster.api.patch(KIND, "embed", namespace, {"spec": spec}),
+            lambda: cluster.api.get(KIND, "embed", namespace),
+            restarted,
+        )
     running.pop().__exit__(None, None, None)
 
 
@@ -119,15 +129,14 @@ def place(request: pytest.FixtureRequest) -> Place:
 def test_retries_that_were_used_before_a_suspension_stay_used(place: Place) -> None:
     """Suspended while an attempt runs, which is not counted, and resumed after the platform was away."""
     place.batch(shards={"count": 1}, retries=2)
-    place.wait(lambda status: status.get("failures"))
-    place.hold(True)
-    before = place.wait(lambda status: status.get("active") == "0")["failures"]
-    assert len(before) <= 2
+    place.fail(1)
+    place.wait(lambda status: status.get("active") == "0")
     place.change({"suspend": True})
     place.wait(lambda status: place.is_true("Suspended"))
     with place.restarted():
-        place.hold(False)
+        pass
     place.change({"suspend": False})
+    place.fail(3)
     status = place.wait(lambda status: place.is_true("Failed"))
     assert [each["exitCode"] for each in status["failures"]] == [7, 7, 7]
     assert status["failed"] == "0"
@@ -135,9 +144,10 @@ def test_retries_that_were_used_before_a_suspension_stay_used(place: Place) -> N
 
 def test_retries_that_are_added_while_it_is_suspended_are_further_ones(place: Place) -> None:
     place.batch(shards={"count": 1}, retries=1)
-    place.wait(lambda status: status.get("failures"))
+    place.fail(1)
     place.change({"suspend": True})
     place.wait(lambda status: place.is_true("Suspended"))
     place.change({"suspend": False, "retries": 2})
+    place.fail(3)
     status = place.wait(lambda status: place.is_true("Failed"))
     assert len(status["failures"]) == 3

@@ -50,7 +50,7 @@ class WorkRunner:
             refused = await asyncio.to_thread(self._start, resource, Attempt(index, number, self._now()))
             if refused:
                 await self._remember(resource, [refused])
-                times.append(0.0)
+            times.append(0.0)  # what was started is active, and may have a time limit
         return RunnerStep(plan.status, min((each for each in times if each is not None), default=None), plan.waiting)
 
     async def retire(self, resource: Work) -> float | None:
