@@ -135,6 +135,9 @@ def report(results: dict[str, Any], sizes: tuple[int, int], requests: int, embed
             f"Of the time in process over {rows:,} rows, the search alone takes {search['p50_ms']:.2f} ms at the "
             f"median, {search['p99_ms']:.2f} ms at the 99th percentile; recall@{K} {figures['recall']:.3f}."
         )
+        if "parts" in figures:
+            parts = ", ".join(f"{part} {ms:.2f}" for part, ms in figures["parts"].items())
+            yield f"Processor time by part, ms: {parts}."
         yield ""
     yield f"Bar: {results[f'{sizes[1]} in process at rest {requests}']['p50_ms']:.1f} of 15 ms at {sizes[1]:,} rows."
     yield ""

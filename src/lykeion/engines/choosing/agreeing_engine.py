@@ -1,14 +1,17 @@
 """The fastest engine for a model on this machine, among those whose vectors agree with LiteRT's; measured once."""
 
 import json
-from collections.abc import Sequence
-from contextlib import closing, suppress
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from lykeion.core import (
+    SILENT,
     LykeionError,
     NotFound,
     cache_directory,
@@ -18,16 +21,15 @@ from lykeion.core import (
     read_json,
     write_atomically,
 )
-from lykeion.engines.running import Kind, Trial, find_kind, this_machine, try_models
-from lykeion.litert import ModelError
+from lykeion.engines.running import Candidate, Engine, Kind, Plan, find_kind, this_machine, try_model
 
 from .accuracy import agreement
 from .candidates import ModelFile
+from .timing import measure
 
 GAIN = 0.95
 """An engine takes the place of the reference, which starts fastest, if it needs at most this share of its time."""
-_LOADS = (1, 1, 1)
-"""Each engine is loaded and timed so often, on one thread; the shortest time counts."""
+_PLAN = Plan(passes=5, most=15, apart_s=0.0)
 
 
 class NothingRemembered(NotFound):
@@ -37,7 +39,7 @@ class NothingRemembered(NotFound):
 @dataclass(frozen=True, slots=True)
 class AgreeingEngine:
     """``cosine`` is the smallest between its vectors and the reference's; ``times_ms`` are of one row on one thread,
-    by the name of each engine that runs the model."""
+    by the name of each engine that runs the model, in processor time."""
 
     name: str
     cosine: float
@@ -69,8 +71,8 @@ class EngineRace:
     def run(self, model: ModelFile) -> AgreeingEngine:
         """Measured now, which takes seconds, and remembered.
 
-        Each engine is first tried and timed in a process of its own, and only those that are faster than the
-        reference are loaded here. Raises ModelError if the reference does not run the model.
+        Each engine is first tried in a process of its own, then all take turns in this one. Raises ModelError if the
+        reference does not run the model.
         """
         chosen = self._measured(model)
         with suppress(OSError):
@@ -92,28 +94,39 @@ class EngineRace:
 
     def _measured(self, model: ModelFile) -> AgreeingEngine:
         reference = self.kinds[0]
-        times = {reference.name: _time_ms(model, reference)}
-        for kind in self.kinds[1:]:
-            with suppress(LykeionError):  # what does not run the model is no candidate
-                times[kind.name] = _time_ms(model, kind)
-        expected = self._vectors(model, reference)
-        faster = (name for name in times if times[name] <= GAIN * times[reference.name])
-        for name in sorted(faster, key=lambda name: times[name]):
-            with suppress(LykeionError):
-                cosine = agreement(self._vectors(model, find_kind(name)), expected).cosine
-                if cosine >= self.least_cosine:
-                    return AgreeingEngine(name, cosine, times)
-        return AgreeingEngine(reference.name, 1.0, times)
+        _try(model, reference)
+        with ExitStack() as stack:
+            engines = {reference.name: stack.enter_context(closing(reference.load(model.content, name=model.name)))}
+            for kind in self.kinds[1:]:
+                with suppress(LykeionError):  # what does not run the model is no candidate
+                    _try(model, kind)
+                    engines[kind.name] = stack.enter_context(closing(kind.load(model.content, name=model.name)))
+            vectors = {name: self._vectors(engine) for name, engine in engines.items()}
+            cosines = {name: agreement(each, vectors[reference.name]).cosine for name, each in vectors.items()}
+            times = _times_ms({name: engine.ready(self.rows[:1]) for name, engine in engines.items()}, reference.name)
+        allowed = [name for name in times if cosines[name] >= self.least_cosine]
+        fastest = min(allowed, key=lambda name: times[name], default=reference.name)
+        chosen = fastest if times[fastest] <= GAIN * times[reference.name] else reference.name
+        return AgreeingEngine(chosen, cosines[chosen], times)
 
-    def _vectors(self, model: ModelFile, kind: Kind) -> np.ndarray:
+    def _vectors(self, engine: Engine) -> np.ndarray:
         """The output for each row, one at a time."""
-        with closing(kind.load(model.content, name=model.name)) as engine:
-            return np.concatenate([engine.run(row[np.newaxis])[self.output] for row in self.rows])
+        return np.concatenate([engine.run(row[np.newaxis])[self.output] for row in self.rows])
 
 
-def _time_ms(model: ModelFile, kind: Kind) -> float:
-    """Raises ModelError, Unsupported."""
-    (runs,) = try_models([Trial(model.name, model.content, _LOADS)], kind.name)
-    if isinstance(runs, ModelError):
-        raise runs
-    return min(run.rough_ms for run in runs)
+def _try(model: ModelFile, kind: Kind) -> None:
+    """Raises ModelError, Unsupported; a model that crashes the engine ends another process than this."""
+    try_model(model.content, model.name, kind=kind.name)
+
+
+def _times_ms(runs: Mapping[str, Callable[[], object]], reference: str) -> dict[str, float]:
+    """In processor time, which other work on the machine lengthens least."""
+    candidates: dict[str, Candidate] = {name: partial(_same, run) for name, run in runs.items()}
+    found = measure(
+        candidates, reference=candidates[reference], plan=_PLAN, reporter=SILENT, clock=time.process_time_ns
+    )
+    return {name: found[name].minimum_ms for name in runs}
+
+
+def _same(run: Callable[[], object]) -> Callable[[], object]:
+    return run
