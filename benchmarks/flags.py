@@ -6,21 +6,29 @@ The program that the tests run in a small form. Needs npm. Writes docs/benchmark
 """
 
 import json
+import random
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import click
 from measuring.machine import describe
 
-from lykeion.core import write_atomically
+from lykeion.core import core_count, write_atomically
 
 ROOT = Path(__file__).parents[1]
-BLOCK = 500
-"""Units of one process."""
+sys.path.insert(0, str(ROOT))
+from tests.delivery import flag_agreement  # noqa: E402
+
+BLOCK = 250
+"""Units of which a process keeps what it has decided."""
 PAGE = """# Flags beside GrowthBook's clients
 
 {flags:,} random flags, each of one or two rules with random [conditions](../flags.md#attributes), coverage, weights,
@@ -43,17 +51,34 @@ of them are not the flag's default. {machine}.
 @click.option("--units", type=click.IntRange(1), default=10_000, show_default=True)
 @click.option("--flags", type=click.IntRange(1), default=200, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--processes", type=click.IntRange(1), default=core_count, show_default="cores")
 @click.option("--work", type=click.Path(path_type=Path), default=ROOT / "build" / "bench" / "flags")
 @click.option("--page", type=click.Path(path_type=Path), default=ROOT / "docs" / "benchmarks" / "flags.md")
-def main(units: int, flags: int, seed: int, work: Path, page: Path) -> None:
+def main(units: int, flags: int, seed: int, processes: int, work: Path, page: Path) -> None:
     node = work / "growthbook_js"
     if not (node / "node_modules").exists():
         shutil.copytree(ROOT / "tests" / "e2e" / "growthbook_js", node, dirs_exist_ok=True)
         subprocess.run(["npm", "ci", "--ignore-scripts", "--silent"], cwd=node, check=True)
-    found = Counter[str]()
-    for first in range(0, units, BLOCK):
-        found.update(block(min(BLOCK, units - first), flags, seed, first, work))
-        print(f"{first + BLOCK:,} units: {dict(found)}", flush=True)
+    firsts = range(0, units, BLOCK)
+    found, expected = Counter[str](), list[list[Any]]()
+    with tempfile.TemporaryDirectory() as directory, ProcessPoolExecutor(processes) as pool:
+        sent, people = Path(directory) / "payload.json", Path(directory) / "units.jsonl"
+        sent.write_text(json.dumps(flag_agreement.payload(environment(seed, flags))))
+        with people.open("w") as lines:
+            for first in firsts:
+                for each in flag_agreement.units_of(seed, first, min(BLOCK, units - first)):
+                    lines.write(json.dumps(each) + "\n")
+        decided = (Path(directory) / "decided.jsonl").open("w+")
+        command = ["node", "evaluate.js", str(sent), str(people)]
+        with decided, subprocess.Popen(command, cwd=node, stdout=decided) as javascript:  # one process for all units
+            for first, done in zip(firsts, pool.map(partial(block, units, flags, seed, work), firsts), strict=True):
+                expected += done.pop("expected")
+                found.update(done)
+                print(f"{first + BLOCK:,} units: {dict(found)}", flush=True)
+            if javascript.wait():
+                sys.exit("Node has failed")
+            decided.seek(0)
+            found["javascript"] = flag_agreement.differences(expected, [json.loads(line) for line in decided])
     package = json.loads((node / "node_modules/@growthbook/growthbook/package.json").read_text())
     versions = {"python_version": version("growthbook"), "javascript_version": package["version"]}
     page.write_text(PAGE.format(units=units, flags=flags, machine=describe(), **versions, **found))
@@ -61,13 +86,27 @@ def main(units: int, flags: int, seed: int, work: Path, page: Path) -> None:
         sys.exit("clients decide otherwise")
 
 
-def block(units: int, flags: int, seed: int, first: int, work: Path) -> dict[str, int]:
-    """The result for some units, which is kept."""
-    kept = work / f"{seed}-{flags}-{first}-{units}.json"
+@cache
+def environment(seed: int, flags: int) -> Any:
+    """Made once in each process."""
+    return flag_agreement.random_flags(random.Random(seed), flags)
+
+
+def block(units: int, flags: int, seed: int, work: Path, first: int) -> dict[str, Any]:
+    """Decisions for some units, which are kept, and the number of those that are others."""
+    count = min(BLOCK, units - first)
+    kept = work / f"{seed}-{flags}-{first}-{count}.json"
     if not kept.exists():
-        numbers = map(str, (units, flags, seed, first))
-        command = [sys.executable, "-m", "tests.delivery.flag_agreement", *numbers, str(work / "growthbook_js")]
-        write_atomically(kept, subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
+        flagged, people = environment(seed, flags), flag_agreement.units_of(seed, first, count)
+        expected = flag_agreement.ours(flagged, people)
+        found = {
+            "expected": expected,
+            "decisions": count * flags,
+            "varied": sum(value != -1 for row in expected for value in row),
+            "matching": flag_agreement.differences(expected, flag_agreement.by_matching(flagged, people)),
+            "python": flag_agreement.differences(expected, flag_agreement.by_python(flagged, people)),
+        }
+        write_atomically(kept, json.dumps(found).encode())
     return json.loads(kept.read_bytes())
 
 

@@ -1,14 +1,11 @@
-"""Run as a program: random flags for random units, decided by us and by GrowthBook's own clients.
+"""Random flags for random units, decided by us and by GrowthBook's own clients: how many decisions differ.
 
-``python -m tests.delivery.flag_agreement UNITS FLAGS SEED FIRST [NODE]`` prints, as JSON, how many decisions were
-compared, and in how many of them a client differed. FIRST is the number of the first unit, NODE a copy of
-``tests/e2e/growthbook_js`` in which ``npm ci`` has run.
+``node`` is a copy of ``tests/e2e/growthbook_js`` in which ``npm ci`` has run.
 """
 
 import json
 import random
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -208,26 +205,26 @@ def by_javascript(environment: FlagEnvironment, units: Sequence[dict[str, Any]],
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def units_of(seed: int, first: int, units: int) -> list[dict[str, Any]]:
+    return list(random_units(random.Random(f"{seed} {first}"), range(first, first + units)))
+
+
+def differences(expected: Sequence[Sequence[Any]], rows: Sequence[Sequence[Any]]) -> int:
+    """The number of decisions that are others."""
+    assert [len(row) for row in rows] == [len(row) for row in expected]
+    return sum(
+        one != other
+        for row, theirs in zip(expected, rows, strict=True)
+        for one, other in zip(row, theirs, strict=True)
+    )
+
+
 def compare(units: int, flags: int, seed: int, first: int = 0, node: Path | None = None) -> dict[str, int]:
     """The number of decisions, of those that are not the default, and of those in which each differs from ours."""
-    environment = random_flags(random.Random(seed), flags)
-    people = list(random_units(random.Random(f"{seed} {first}"), range(first, first + units)))
+    environment, people = random_flags(random.Random(seed), flags), units_of(seed, first, units)
     expected = ours(environment, people)
     found = {"matching": by_matching(environment, people), "python": by_python(environment, people)}
     if node:
         found["javascript"] = by_javascript(environment, people, node)
     report = {"decisions": units * flags, "varied": sum(value != -1 for row in expected for value in row)}
-    for name, rows in found.items():
-        assert [len(row) for row in rows] == [flags] * units
-        report[name] = sum(
-            one != other
-            for row, theirs in zip(expected, rows, strict=True)
-            for one, other in zip(row, theirs, strict=True)
-        )
-    return report
-
-
-if __name__ == "__main__":
-    numbers = map(int, sys.argv[1:5])
-    result = compare(*numbers, Path(sys.argv[5]) if sys.argv[5:] else None)  # type: ignore[arg-type]
-    sys.stdout.write(json.dumps(result) + "\n")
+    return report | {name: differences(expected, rows) for name, rows in found.items()}
