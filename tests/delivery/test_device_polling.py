@@ -83,3 +83,22 @@ def test_a_request_with_what_are_no_frames_or_too_many_opens_nothing(body: bytes
         assert polling.users == []
 
     asyncio.run(run())
+
+
+def test_frames_of_a_request_wait_while_nothing_is_read_from_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_polling, "SOON_S", 0.01)
+
+    async def run() -> None:
+        polling = Polling()
+        name = (await polling.poll(FRAME)).headers[CONNECTION]
+        (user,) = polling.users
+        user.link.pause_reading()
+        waiting = asyncio.ensure_future(polling.poll(2 * FRAME, name))
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        assert len(user.frames) == 1
+        user.link.resume_reading()
+        assert (await waiting).status_code == 200
+        assert len(user.frames) == 3
+
+    asyncio.run(run())

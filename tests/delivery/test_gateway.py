@@ -2,6 +2,8 @@
 
 import json
 import secrets
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -243,6 +245,36 @@ def test_a_command_that_expired_while_the_device_was_away_is_not_sent(
     device.connect()
     device.until(lambda: bool(device.of(MessageFrame)))
     assert [each.body["key"] for each in device.of(MessageFrame)] == ["good"]
+
+
+def test_a_device_that_sends_while_the_store_hangs_is_not_read_on_and_then_all_is_stored(
+    own_gateway: GatewayProcess,
+) -> None:
+    """A window of messages, together more than the buffers of the network hold."""
+    device = SocketDevice(own_gateway)
+    device.enrol(own_gateway.token(1))
+    device.connect()
+    for number in range(1, 65):
+        event = {"id": number, "kind": "event", "name": "long", "at": 1.0, "fields": {}}
+        device.session.put("events", {"events": [event], "dropped": {}, "more": "x" * 250_000})
+    sent: list[int] = []
+
+    def send() -> None:
+        for frame in device.session.due():
+            device.say(frame)
+            sent.append(frame.number)
+
+    sending = threading.Thread(target=send)
+    with own_gateway.store() as store, store.transaction():  # nobody else writes meanwhile
+        sending.start()
+        before = -1
+        while len(sent) != before:
+            before = len(sent)
+            time.sleep(1)
+        assert len(sent) < 64
+    sending.join()
+    device.until(device.all_taken)
+    assert [reset for welcome in device.welcomes for reset in welcome.resets] == []
 
 
 def test_more_devices_than_may_connect_in_a_second_are_told_when_to_return(home: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class GatewayMetrics:
         self.not_admitted = Counter("lykeion_gateway_not_admitted", "Connections beyond the rate.", registry=None)
         self.acknowledged = Histogram(
             "lykeion_gateway_acknowledged_seconds",
-            "From a message to its acknowledgement.",
+            "From the first message of those of a device that are stored together to their acknowledgement.",
             buckets=ACKNOWLEDGED,
             registry=None,
         )
