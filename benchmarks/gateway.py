@@ -107,9 +107,9 @@ def memory_bytes(pid: int) -> int:
 
 
 def job(
-    kind: str, port: int, seconds: float, connections: int, window: int, credentials: str = ""
+    kind: str, port: int, seconds: float, connections: int, window: int, server: int, credentials: str = ""
 ) -> dict[str, float]:
-    words = [sys.executable, str(JOB), kind, *map(str, (port, seconds, connections, window)), credentials]
+    words = [sys.executable, str(JOB), kind, *map(str, (port, seconds, connections, window, server)), credentials]
     ended = subprocess.run(words, capture_output=True, text=True)
     if ended.returncode:
         raise SystemExit(ended.stderr)
@@ -118,15 +118,15 @@ def job(
 
 def echo(devices: int) -> dict[str, Any]:
     """Passes follow one another, so that each meets the same other load."""
-    rates: dict[str, list[float]] = {}
+    rates: dict[str, list[dict[str, float]]] = {}
 
     def measured(
         name: str, command: list[str], kind: str, port: int, credentials: str = "", ready: bool = True
     ) -> None:
-        with running(command, ready):
-            found = job(kind, port, ECHO_S, ECHO_CONNECTIONS, WINDOW, credentials)["messages"]
+        with running(command, ready) as server:
+            found = job(kind, port, ECHO_S, ECHO_CONNECTIONS, WINDOW, server.pid, credentials)
         rates.setdefault(name, []).append(found)
-        print(f"{name}: {found:,.0f} a second", flush=True)
+        print(f"{name}: {found['messages']:,.0f} a second, {found['server_us']:.1f} µs of it", flush=True)
 
     with place() as here:
         for _ in range(PASSES):
@@ -171,7 +171,7 @@ def tls(devices: int) -> dict[str, Any]:
                 watching = threading.Event()
                 thread = threading.Thread(target=_watch_memory, args=(process.pid, watching, seen))
                 thread.start()
-                measured = job("picows-tls", port, 8.0, devices, 1)
+                measured = job("picows-tls", port, 8.0, devices, 1, process.pid)
                 watching.set()
                 thread.join()
             found[name] = {

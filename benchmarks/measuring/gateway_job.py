@@ -1,12 +1,14 @@
 """Load for benchmarks/gateway.py: connections that keep so many messages under way, in a process of their own.
 
-    python gateway_job.py picows|picows-tls|gateway|mosquitto PORT SECONDS CONNECTIONS WINDOW [CREDENTIALS]
+    python gateway_job.py picows|picows-tls|gateway|mosquitto PORT SECONDS CONNECTIONS WINDOW SERVER [CREDENTIALS]
 
-Prints how many messages a second were echoed or acknowledged, and how many connections a second were made, as JSON.
+Prints as JSON how many messages a second were echoed or acknowledged, how many connections a second were made, and
+the processor time a message of the process SERVER, and of this one.
 """
 
 import asyncio
 import json
+import os
 import resource
 import secrets
 import ssl
@@ -114,7 +116,9 @@ class MqttClient(asyncio.Protocol):
         self.next = self.next % 65_535 + 1
 
 
-async def main(kind: str, port: int, seconds: float, connections: int, window: int, credentials: str = "") -> None:
+async def main(
+    kind: str, port: int, seconds: float, connections: int, window: int, server: int, credentials: str = ""
+) -> None:
     load, loop = Load(window), asyncio.get_running_loop()
     started = time.perf_counter()
     if kind == "mosquitto":
@@ -129,11 +133,23 @@ async def main(kind: str, port: int, seconds: float, connections: int, window: i
             await ws_connect(lambda: GatewayClient(load), address, extra_headers=headers)
     connected_s = time.perf_counter() - started
     await asyncio.sleep(1)
-    before, began = load.done, time.perf_counter()
+    before, began, used = load.done, time.perf_counter(), (processor_s(server), time.process_time())
     await asyncio.sleep(seconds)
-    messages = (load.done - before) / (time.perf_counter() - began)
-    found = {"messages": messages, "connects": connections / connected_s, "connections": connections}
+    done = load.done - before
+    found = {
+        "messages": done / (time.perf_counter() - began),
+        "connects": connections / connected_s,
+        "connections": connections,
+        "server_us": 1e6 * (processor_s(server) - used[0]) / done,
+        "client_us": 1e6 * (time.process_time() - used[1]) / done,
+    }
     sys.stdout.write(json.dumps(found) + "\n")
+
+
+def processor_s(pid: int) -> float:
+    """Of a process and its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def _connect_all(load: Load, port: int, connections: int, tls: bool) -> None:
@@ -155,5 +171,5 @@ async def _connect_all(load: Load, port: int, connections: int, tls: bool) -> No
 if __name__ == "__main__":
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    kind, port, seconds, connections, window, *rest = sys.argv[1:]
-    asyncio.run(main(kind, int(port), float(seconds), int(connections), int(window), *rest))
+    kind, port, seconds, connections, window, server, *rest = sys.argv[1:]
+    asyncio.run(main(kind, int(port), float(seconds), int(connections), int(window), int(server), *rest))

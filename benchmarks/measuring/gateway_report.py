@@ -25,17 +25,18 @@ def gateway_page(devices: int, found: dict[str, Any]) -> str:
 
 
 def _echo_table(devices: int, found: dict[str, Any]) -> list[str]:
-    rates = found["rates"]
-    bare = _median(next(iter(rates.values())))
+    rates: dict[str, list[dict[str, float]]] = found["rates"]
+    bare = next(iter(rates.values()))
     lines = [
         f"## {ECHO_CONNECTIONS} connections, {WINDOW} messages of 256 bytes under way on each",
         "",
-        f"| server | times picows alone, median of {PASSES} | each pass beside picows alone in it |",
-        "|---|---:|---:|",
+        f"| server | rate beside picows alone, median of {PASSES} | each pass | processor time a message beside it |",
+        "|---|---:|---:|---:|",
     ]
     for name, values in rates.items():
-        each = ", ".join(f"{one / other:.2f}" for one, other in zip(values, next(iter(rates.values())), strict=True))
-        lines.append(f"| {name} | {_median(values) / bare:.2f} | {each} |")
+        each = [one["messages"] / other["messages"] for one, other in zip(values, bare, strict=True)]
+        busy = _median([one["server_us"] / other["server_us"] for one, other in zip(values, bare, strict=True)])
+        lines.append(f"| {name} | {_median(each):.2f} | {', '.join(f'{one:.2f}' for one in each)} | {busy:.2f} |")
     return lines
 
 
