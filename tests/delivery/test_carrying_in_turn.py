@@ -11,11 +11,12 @@ import pytest
 
 from lykeion.control import Key, ResourceStore, SqliteStore
 from lykeion.core import Refused
-from lykeion.delivery.device_service import FileTurn, RolloutTurn, open_fleet
+from lykeion.delivery.device_service import FLEET_KINDS, FileTurn, RolloutTurn, open_fleet
 from lykeion.delivery.device_service.fleet_resources import OneNamespace, OtherNamespace
+from lykeion.delivery.device_service.fleet_server import controller_runs
 from lykeion.delivery.device_service.rollout_turn import OtherFleet, carry_in_turn, process_name
 from lykeion.delivery.device_service.store import fleet_id
-from lykeion.delivery.rollouts import ROLLOUT, RolloutSpec, Wave
+from lykeion.delivery.rollouts import ROLLOUT, EarlierRollout, OfferedVersion, RolloutSpec, VersionOffer, Wave
 from lykeion.platform.kubernetes.operator.lease_election import LeaseElection, LeaseTimes
 from tests.control.lamps import KINDS
 from tests.control.store_behaviour import PROMISES, a_listing_is_of_one_namespace_or_of_all
@@ -121,25 +122,56 @@ def test_a_fleet_that_is_not_served_any_more_refuses_nobody(kind: str) -> None:
 async def _nothing() -> None: ...
 
 
-def test_work_ends_with_the_turn_and_begins_again_with_the_next() -> None:
-    class Lost:
-        """It is lost once when it is told to."""
+class LostTurn:
+    """It is lost once when it is told to."""
 
-        def __init__(self) -> None:
-            self.holder, self.holder_lives, self.lose, self.acquired = "", False, asyncio.Event(), 0
+    def __init__(self) -> None:
+        self.holder, self.holder_lives, self.lose, self.acquired = "", False, asyncio.Event(), 0
 
-        async def acquire(self) -> None:
-            self.acquired += 1
+    async def acquire(self) -> None:
+        self.acquired += 1
 
-        async def keep(self) -> NoReturn:
-            await self.lose.wait()
-            self.lose.clear()
-            raise Refused("the lease is lost")
+    async def keep(self) -> NoReturn:
+        await self.lose.wait()
+        self.lose.clear()
+        raise Refused("the lease is lost")
 
-        async def release(self) -> None: ...
+    async def release(self) -> None: ...
 
+
+def test_a_rollout_whose_step_was_cut_off_by_the_end_of_a_turn_is_carried_in_the_next(tmp_path: Path) -> None:
     async def use() -> None:
-        turn = Lost()
+        store, turn, asked = SqliteStore(tmp_path / "state.db", FLEET_KINDS), LostTurn(), 0
+
+        async def offer(lookup: OfferedVersion) -> VersionOffer:
+            nonlocal asked
+            asked += 1
+            if asked == 1:
+                await asyncio.Event().wait()
+            return VersionOffer(2, "sha256:2")
+
+        async def earlier(lookup: EarlierRollout) -> str:
+            return ""
+
+        answers = {OfferedVersion: offer, EarlierRollout: earlier}
+        made = await store.create(ROLLOUT.new("next", RolloutSpec("shoes", "v2", (Wave(percent=100),))))
+        known = asyncio.Event()
+        task = asyncio.ensure_future(carry_in_turn(turn, "a", known, controller_runs(store, answers, {})))
+        await until(lambda: asked == 1)
+        turn.lose.set()
+        async with asyncio.timeout(30):
+            while not (await store.get(made.key)).status.wave:
+                await asyncio.sleep(0.02)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await store.close()
+
+    asyncio.run(use())
+
+
+def test_work_ends_with_the_turn_and_begins_again_with_the_next() -> None:
+    async def use() -> None:
+        turn = LostTurn()
         server = Server(turn, "a")
         await until(lambda: server.carries)
         turn.lose.set()

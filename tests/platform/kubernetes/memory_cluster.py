@@ -79,7 +79,7 @@ class MemoryCluster:
 
     async def put(self, path: str, what: str, document: Document, query: Any = None) -> Document:
         """All of an object, if nobody has changed it since it was read."""
-        self._asked()
+        await self._asked()
         if path not in self.objects:
             raise NoSuchResource(f"there is no {what}")
         if document["metadata"]["resourceVersion"] != self.objects[path]["metadata"]["resourceVersion"]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from lykeion.control import ControlLoop, ResourceStore, SqliteStore
+from lykeion.control import Answers, ControlLoop, ResourceStore, SqliteStore
 from lykeion.core import FileLock, Locked, Refused, Unavailable
 from lykeion.delivery.device_sessions import forget_old_commands
 from lykeion.delivery.experiments import EXPERIMENTS
@@ -117,10 +117,7 @@ class FleetServer:
         beside = self.beside(parts) if self.beside else None
         app = fleet_app(self, parts, feed, beside)
         answers = rollout_answers(fleet, catalogue, rollouts, self.indexes)
-        loops = (
-            ControlLoop(rollouts, [ROLLOUTS], answers, in_turn=True),  # so that of two of a model only one begins
-            ControlLoop(rollouts, [EXPERIMENTS], {**answers, **experiments.answers()}),
-        )
+        carrying = controller_runs(rollouts, answers, experiments.answers())
         async with (
             serving(resource_api(rollouts, FLEET_KINDS, stop.set), socket_of(self.directory)),
             serve_beside(
@@ -132,10 +129,10 @@ class FleetServer:
             ready(url)
             more = [beside.run()] if beside else []
             if turn:
-                more.append(carry_in_turn(turn, fleet_id(fleet), known, [each.run for each in loops]))
+                more.append(carry_in_turn(turn, fleet_id(fleet), known, carrying))
             else:
                 known.set()
-                more += [each.run() for each in loops]
+                more += [run() for run in carrying]
             more += [_after(known, followed.run(rollouts)), _after(known, experiments.run(rollouts))]
             await _until(stop, _tidy(fleet, followed, experiments, self.clock), feed.run(), *more)
 
@@ -152,6 +149,17 @@ class FleetServer:
             yield store, None
         finally:
             await store.close()
+
+
+def controller_runs(
+    rollouts: ResourceStore, answers: Answers, of_experiments: Answers
+) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+    """Each call begins a loop of its own: one that was ended in the middle of a step would never end that step."""
+    both = {**answers, **of_experiments}
+    return [
+        lambda: ControlLoop(rollouts, [ROLLOUTS], answers, in_turn=True).run(),  # of two of a model only one begins
+        lambda: ControlLoop(rollouts, [EXPERIMENTS], both).run(),
+    ]
 
 
 def fleet_app(server: FleetServer, parts: FleetParts, feed: FlagFeed, beside: FleetBeside | None = None) -> FastAPI:
