@@ -24,8 +24,10 @@ def rollouts_option(command: Any) -> Any:
     namespace = click.option(
         "--rollouts-namespace",
         "namespace",
+        envvar="LYKEION_NAMESPACE",
         callback=_namespace,
-        help="Which has this fleet's rollouts and no other's.  [default: default, or that of the context]",
+        help="Which has this fleet's rollouts and no other's.  [env: LYKEION_NAMESPACE; default: default, or that of "
+        "the context]",
     )
     return click.option(
         "--rollouts",
