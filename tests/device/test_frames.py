@@ -118,6 +118,7 @@ def test_maps_with_their_keys_in_another_order_are_equal_bytes() -> None:
         ("a tag that nobody knows", "820ad9ffff00"),
         ("too deep", "820a" + "81" * 8 + "00"),
         ("undefined", "820af7"),
+        ("undefined in a message", "840301616ef7"),
         ("a simple value inside", "820aa1616181e0"),
         ("a key of bytes", "820aa1416101"),
     ],

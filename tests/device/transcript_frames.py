@@ -7,6 +7,7 @@ from typing import Any
 from lykeion.device.conversation.frame_codec import (
     MAX_FRAME_BYTES,
     MAX_GROUPS,
+    MAX_ITEMS,
     MAX_NAME,
     MAX_QUERY_ITEMS,
     MAX_REASON,
@@ -71,7 +72,8 @@ MALFORMED = (
     "8304010200", "9f04010200ff", "820abf6161ffff", "820a7f6161ff", "820a5f4161ff", "820aa10101", "820aa1416101",
     "820aa1f601", "820aa2616101616101", "820ac24901ffffffffffffffff", "820ad8236161", "820ad81c80", "820ad9ffff00",
     "820ac074323031332d30332d32315432303a30343a30305a", "820ad9d9f700", "820a" + "81" * 8 + "00",
-    "820a" + "81" * 8 + "80", "820a" + "a16161" * 8 + "00", "820af7", "820ae0", "820af818", "820af820", "820a8181f0",
+    "820a" + "81" * 8 + "80", "820a" + "a16161" * 8 + "00", "820af7", "840301616ef7", "820ae0", "820af818",
+    "820af820", "820a8181f0",
     "820a61ff", "820a63eda080", "820a62c080", "820a64f4908080", "820a1c", "820a1d", "820a1e", "820a1f", "820aff",
     "820afc", "820af93c", "820a19", "820a1901", "820a62" + "61", "8a", "820a82", "820aa1", "820aa16161", "82",
 )  # fmt: skip
@@ -97,7 +99,7 @@ def read_data(chance: random.Random) -> Iterator[str]:
 
 
 def sizes() -> Iterator[str]:
-    """About 256 KiB: what fits in any frame, what only a query may have, and what not even that may.
+    """About 256 KiB or 16,384 values: what fits in any frame, what only a query has, and what not even that may.
 
     The limit of a query, 4 MiB, is not here: such a file would be too large. The tests of each codec have it.
     """
@@ -109,6 +111,10 @@ def sizes() -> Iterator[str]:
     fits = MAX_QUERY_ITEMS - 6  # the array, code, number, map, two keys, the photo and the list are eight, less two
     yield body_hex([7, 1, {"photo": photo, "x": [1] * (fits - 2)}])
     yield body_hex([7, 1, {"photo": photo, "x": [1] * (fits - 1)}])
+    heads = 5  # of the frame, its code, number, name and body
+    yield body_hex([3, 1, "n", [[]] * (MAX_ITEMS - heads)])
+    for item in (0, [], "a"):
+        yield body_hex([3, 1, "n", [item] * (MAX_ITEMS - heads + 1)])
 
 
 def polled_bodies(chance: random.Random) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -141,9 +141,9 @@ class TranscriptMachine:
 
 
 def notation(value: Any) -> Any:
-    """A value in JSON: a float by its bits, unless it is a whole number below 2^53, which JavaScript has once."""
+    """A value in JSON: a float by its bits, unless it is a whole number up to 2^53, which JavaScript has once."""
     match value:
-        case float() if value.is_integer() and abs(value) < _WHOLE and not _is_minus_zero(value):
+        case float() if value.is_integer() and abs(value) <= _WHOLE and not _is_minus_zero(value):
             return {"int": str(int(value))}
         case float():
             return {"float": struct.pack(">d", value).hex() if value == value else "nan"}

@@ -63,7 +63,7 @@ def read_frame(data: bytes) -> Frame:
     if type(value) is not list or not value or type(value[0]) is not int:  # true is one, too
         raise FrameError("not a frame: an array that begins with the code of a frame is expected")
     if value[0] == _MESSAGE and len(value) == 4 and len(data) <= MAX_FRAME_BYTES:  # as most of all frames are
-        return MessageFrame(_number(value[1]), _name(value[2]), value[3])
+        return MessageFrame(_number(value[1]), _name(value[2]), _body(value[3]))
     made, reads = _KINDS.get(value[0], (None, ()))
     if made is None:
         raise FrameError(f"there is no frame with the code {value[0]}")

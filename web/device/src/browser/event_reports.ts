@@ -2,6 +2,7 @@
 
 import type { Value } from "../protocol/cbor_reader.ts";
 import { writeCbor } from "../protocol/cbor_writer.ts";
+import { MAX_FRAME_BYTES, MAX_ITEMS } from "../protocol/frame_codec.ts";
 import { answered } from "./indexed_base.ts";
 
 /** Those that are dropped first come first: an outcome without its exposure would be counted for nobody. */
@@ -12,7 +13,10 @@ export type EventFields = { [name: string]: Attribute };
 
 const MAX_EVENTS = 10_000;
 const MAX_FIELDS_LETTERS = 4_096;
-const MAX_BATCH_BYTES = 1 << 17;
+const MAX_BATCH_BYTES = MAX_FRAME_BYTES / 2;
+const MAX_BATCH_ITEMS = MAX_ITEMS - 100;
+/** Of an event without its fields. */
+const EVENT_ITEMS = 11;
 const NAME = /^[a-z][a-z0-9_.]{0,63}$/;
 
 export interface ReportedEvent {
@@ -56,8 +60,13 @@ export function plainEvent({ id, kind, name, at, fields }: ReportedEvent): Value
 
 /** The first events, as many as fit in a frame. */
 export function withinAFrame(events: ReportedEvent[]): ReportedEvent[] {
-  let left = MAX_BATCH_BYTES;
-  const end = events.findIndex((event) => (left -= writeCbor(plainEvent(event)).length) < 0);
+  let bytes = MAX_BATCH_BYTES;
+  let items = MAX_BATCH_ITEMS;
+  const end = events.findIndex((event) => {
+    bytes -= writeCbor(plainEvent(event)).length;
+    items -= EVENT_ITEMS + 2 * Object.keys(event.fields).length;
+    return Math.min(bytes, items) < 0;
+  });
   return end < 0 ? events : events.slice(0, end);
 }
 

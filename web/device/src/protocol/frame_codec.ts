@@ -9,7 +9,10 @@ import type { Frame, Groups, Reset } from "./frames.ts";
 export const MAX_FRAME_BYTES = 1 << 18;
 /** Of a query, which may hold a photo. */
 export const MAX_QUERY_BYTES = 4 << 20;
+/** Of a frame that is as long as only a query may be: items take far more memory than their bytes. */
 const MAX_QUERY_ITEMS = 1_000;
+/** Of any other frame. */
+export const MAX_ITEMS = 16_384;
 const MAX_GROUPS = 64;
 const MAX_RESETS = 80;
 const MAX_NAME = 80;
@@ -53,7 +56,8 @@ export function writeFrame(frame: Frame): Uint8Array {
 export function readFrame(data: Uint8Array): Frame {
   const long = data.length > MAX_FRAME_BYTES;
   if (data.length > MAX_QUERY_BYTES) throw new FrameError(`${data.length} bytes; at most ${MAX_QUERY_BYTES} are read`);
-  if (long && hasMoreItems(data, MAX_QUERY_ITEMS)) throw new FrameError("only a photo is so long");
+  const most = long ? MAX_QUERY_ITEMS : MAX_ITEMS;
+  if (hasMoreItems(data, most)) throw new FrameError(`${data.length} bytes with more than ${most} values`);
   const reader = new CborReader(data);
   const count = reader.array();
   const kind = KIND_OF.get(reader.number());
@@ -105,6 +109,7 @@ function plain(resets: Reset[]): Value {
 
 /** Whether there are more CBOR items, by their heads (RFC 8949, 3), whatever contains them. */
 function hasMoreItems(data: Uint8Array, most: number): boolean {
+  if (data.length <= most) return false;
   let items = 0;
   for (let place = 0; place < data.length && items <= most; items++) {
     const kind = data[place]! >> 5;

@@ -435,6 +435,7 @@ function copied(groups2) {
 const MAX_FRAME_BYTES = 1 << 18;
 const MAX_QUERY_BYTES = 4 << 20;
 const MAX_QUERY_ITEMS = 1e3;
+const MAX_ITEMS = 16384;
 const MAX_GROUPS = 64;
 const MAX_RESETS = 80;
 const MAX_NAME = 80;
@@ -469,7 +470,8 @@ function writeFrame(frame) {
 function readFrame(data) {
   const long = data.length > MAX_FRAME_BYTES;
   if (data.length > MAX_QUERY_BYTES) throw new FrameError(`${data.length} bytes; at most ${MAX_QUERY_BYTES} are read`);
-  if (long && hasMoreItems(data, MAX_QUERY_ITEMS)) throw new FrameError("only a photo is so long");
+  const most = long ? MAX_QUERY_ITEMS : MAX_ITEMS;
+  if (hasMoreItems(data, most)) throw new FrameError(`${data.length} bytes with more than ${most} values`);
   const reader = new CborReader(data);
   const count = reader.array();
   const kind = KIND_OF.get(reader.number());
@@ -514,6 +516,7 @@ function plain(resets2) {
   return resets2.map((each) => [each.what, each.first, each.last, each.why]);
 }
 function hasMoreItems(data, most) {
+  if (data.length <= most) return false;
   let items = 0;
   for (let place = 0; place < data.length && items <= most; items++) {
     const kind = data[place] >> 5;
@@ -955,7 +958,9 @@ function abort(change) {
 const KINDS = ["event", "outcome", "health", "exposure"];
 const MAX_EVENTS = 1e4;
 const MAX_FIELDS_LETTERS = 4096;
-const MAX_BATCH_BYTES = 1 << 17;
+const MAX_BATCH_BYTES = MAX_FRAME_BYTES / 2;
+const MAX_BATCH_ITEMS = MAX_ITEMS - 100;
+const EVENT_ITEMS = 11;
 const NAME = /^[a-z][a-z0-9_.]{0,63}$/;
 class EventError extends Error {
   name = "EventError";
@@ -981,8 +986,13 @@ function plainEvent({ id, kind, name: name2, at, fields }) {
   return { id, kind, name: name2, at, fields };
 }
 function withinAFrame(events) {
-  let left = MAX_BATCH_BYTES;
-  const end = events.findIndex((event) => (left -= writeCbor(plainEvent(event)).length) < 0);
+  let bytes = MAX_BATCH_BYTES;
+  let items = MAX_BATCH_ITEMS;
+  const end = events.findIndex((event) => {
+    bytes -= writeCbor(plainEvent(event)).length;
+    items -= EVENT_ITEMS + 2 * Object.keys(event.fields).length;
+    return Math.min(bytes, items) < 0;
+  });
   return end < 0 ? events : events.slice(0, end);
 }
 function newCounter() {
