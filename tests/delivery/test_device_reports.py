@@ -12,6 +12,8 @@ from lykeion.delivery.device_service import (
     ask_log,
     device_log,
     lost_events,
+    needed_versions,
+    pin,
     told_versions,
     version_drift,
 )
@@ -156,3 +158,16 @@ def test_a_file_of_the_first_format_is_brought_up_to_date(tmp_path: Path) -> Non
     store = FleetStore(tmp_path / "old.db")
     assert [tuple(row) for row in store.rows("SELECT * FROM firsts")] == [("r", "silence", "d", 5.0, None)]
     store.close()
+
+
+def test_versions_that_devices_are_told_or_pinned_to_are_needed(store: FleetStore) -> None:
+    admission = DeviceAdmission(store, Clock(NOW))
+    told, silent, pinned, gone = (TestedDevice().enrolled(admission).device for _ in range(4))
+    for each, version in ((told, 3), (silent, 2), (gone, 1)):
+        note_state(store, each, ReportedState("1", "2.1", {}, {}), NOW - (91 * DAY if each == silent else 0))
+        note_told(store, each, {"shoes": version, "boots": 9}, NOW)
+    pin(store, pinned, "shoes", 5, "ann", NOW)
+    pin(store, gone, "shoes", 7, "ann", NOW)
+    admission.set_state(gone, "decommissioned", "ann")
+    assert needed_versions(store, "shoes", NOW) == {3, 5}
+    assert needed_versions(store, "hats", NOW) == set()

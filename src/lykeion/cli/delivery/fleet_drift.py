@@ -9,6 +9,17 @@ from lykeion.core import print_line
 from lykeion.delivery import device_service, rollouts
 
 
+def fleet_needs(fleet: Path, model: str) -> set[int]:
+    """The versions of a model that devices of the fleet are to run; none where no fleet is kept."""
+    if not device_service.fleet_file(fleet).exists():
+        return set()
+    store = device_service.open_fleet(fleet)
+    try:
+        return device_service.needed_versions(store, model, time.time())
+    finally:
+        store.close()
+
+
 def fleet_spaces(fleet: Path, home: Path) -> list["device_service.SpaceUse"]:
     """None where no fleet is kept."""
     if not device_service.fleet_file(fleet).exists():

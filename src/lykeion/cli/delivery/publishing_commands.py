@@ -11,7 +11,8 @@ from lykeion.cli.options import FiniteRange, json_option, registry_option, store
 from lykeion.cli.output import print_json, print_result, print_table
 from lykeion.core import DONE_BUT, print_line, read_json
 
-from .delivery_options import KEY, VERSION, model_name, repository_option
+from .delivery_options import KEY, VERSION, fleet_option, model_name, repository_option
+from .fleet_drift import fleet_needs
 
 
 @click.command()
@@ -28,6 +29,7 @@ from .delivery_options import KEY, VERSION, model_name, repository_option
 @click.option("--keep", type=click.IntRange(1, 16), default=2, show_default=True, help="Versions that stay.")
 @click.option("--needed", type=VERSION, multiple=True, metavar="VERSION", help="A further version that stays.")
 @click.option("--key", type=KEY, metavar="KEY", help="The key of a model that is new here; by default one is made.")
+@fleet_option
 @repository_option
 @store_option
 @registry_option
@@ -45,6 +47,7 @@ def publish(
     keep: int,
     needed: tuple[int, ...],
     key: "delivery.RoleKey | None",
+    fleet: Path,
     home: Path,
     store: Path | None,
     trust: Path | None,
@@ -56,12 +59,14 @@ def publish(
       lykeion delivery publish shoes:champion --classes classes.yaml --trust trust.toml
 
     The registry's trust policy is asked first. Reports of lykeion engines bench say which file each class runs. The
-    files are packed, with deltas from the versions that devices may have.
+    files are packed, with deltas from the versions that devices may have. Versions that devices of the fleet are told
+    to run or pinned to stay, where the fleet is on this machine.
     """
     if (index is None) != (queries is None):
         raise click.UsageError("--index needs --queries, and --queries an --index")
     space = delivery.IndexSpace(index, queries, embedder, recall) if index and queries else None
-    options = delivery.PublishOptions(classes, goal, trust, store, keep, needed, key, golden, space)
+    wanted = {*needed, *fleet_needs(fleet, model_name(model))}
+    options = delivery.PublishOptions(classes, goal, trust, store, keep, wanted, key, golden, space)
     found = delivery.publish(home, model, options)
     if as_json:
         print_json({**asdict(found), "targets": [each.to_json() for each in found.targets]})

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .first_events import METRIC_EVENTS, RolloutFirsts, forget_rollouts
     from .fleet_records import FleetRecord, all_devices, as_fleet_device, keep_state, note_state, one_device, pin
     from .slow_devices import SlowVersion, slow_versions
-    from .told_records import VersionDrift, note_told, told_versions, version_drift
+    from .told_records import VersionDrift, needed_versions, note_told, told_versions, version_drift
 
 __all__ = [
     "METRIC_EVENTS",
@@ -51,6 +51,7 @@ __all__ = [
     "keep_state",
     "keep_together",
     "lost_events",
+    "needed_versions",
     "note_events",
     "note_log",
     "note_state",

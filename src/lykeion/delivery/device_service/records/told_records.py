@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from lykeion.delivery.device_service.store import FleetStore
 
+HEARD_S = 90 * 86_400
+
 
 @dataclass(frozen=True)
 class VersionDrift:
@@ -47,6 +49,15 @@ def told_versions(store: FleetStore, device: str) -> dict[str, tuple[int, float]
     """By model, the version and since when."""
     rows = store.rows("SELECT model, version, since FROM told WHERE device = ? ORDER BY model", (device,))
     return {row["model"]: (row["version"], row["since"]) for row in rows}
+
+
+def needed_versions(store: FleetStore, model: str, at: float) -> set[int]:
+    """Of a model, the versions that devices are pinned to, or were told to run if they have reported in 90 days; of
+    devices that are neither revoked nor decommissioned."""
+    alive = "JOIN devices d ON d.id = t.device WHERE d.state IN ('active', 'quarantined') AND t.model = ?"
+    told = store.rows(f"SELECT DISTINCT version FROM told t {alive} AND d.seen_at > ?", (model, at - HEARD_S))  # noqa: S608
+    pinned = store.rows(f"SELECT DISTINCT version FROM pins t {alive}", (model,))  # noqa: S608
+    return {row["version"] for row in (*told, *pinned)}
 
 
 def version_drift(store: FleetStore, at: float) -> list[VersionDrift]:
