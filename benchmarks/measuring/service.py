@@ -17,6 +17,13 @@ _BOUNDARY = "photo-boundary-5f0d3c"
 @contextmanager
 def serving(index: Path) -> Iterator[str]:
     """``lykeion serve``; gives host:port."""
+    with serving_process(index) as (address, _):
+        yield address
+
+
+@contextmanager
+def serving_process(index: Path) -> Iterator[tuple[str, int]]:
+    """The same; gives host:port and the process's number."""
     command = [sys.executable, "-c", "from lykeion.cli import main; main()", "serve"]
     with subprocess.Popen(
         [*command, "--index", str(index), "--port", "0", "--no-thumbnails"], stderr=subprocess.PIPE, text=True
@@ -25,7 +32,7 @@ def serving(index: Path) -> Iterator[str]:
         try:
             for line in process.stderr:
                 if line.startswith("Serving"):
-                    yield urlsplit(line.split()[-1]).netloc
+                    yield urlsplit(line.split()[-1]).netloc, process.pid
                     break
             else:
                 raise RuntimeError("lykeion serve ended before it was ready")
@@ -58,8 +65,13 @@ def photo_request(address: str, k: int) -> Callable[[bytes], None]:
     headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
 
     def ask(photo: bytes) -> None:
-        connection.request("POST", "/v1/search/photo", head + photo + tail, headers)
-        response = connection.getresponse()
+        try:
+            connection.request("POST", "/v1/search/photo", head + photo + tail, headers)
+            response = connection.getresponse()
+        except ConnectionError:  # it was idle for long, and the service has closed it
+            connection.close()
+            connection.request("POST", "/v1/search/photo", head + photo + tail, headers)
+            response = connection.getresponse()
         body = response.read()
         if response.status != 200:
             raise RuntimeError(f"the service answered {response.status}: {body[:200]!r}")

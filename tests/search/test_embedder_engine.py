@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,24 @@ def test_nothing_is_measured_where_it_is_not_worth_its_seconds() -> None:
     said: list[str] = []
     found = Embedder.load(engine=EngineWish("auto", measure=False, measuring=said.append)).engine
     assert (found.name, said) == ("litert", [])
+
+
+@pytest.mark.slow
+def test_a_service_starts_on_litert_and_finds_the_fastest_when_it_has_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setattr("lykeion.search.embedder.MEASURED_FROM", 2)
+    embedder = Embedder.load(engine=EngineWish("auto", measure=False, later=True))
+    assert (embedder.engine.name, embedder.engine.open) == ("litert", True)
+    vector = embedder.embed_photo(PHOTOS / "china.jpg").vector
+    assert embedder.engine.open  # after one photo of two
+    embedder.embed_photo(PHOTOS / "china.jpg")
+    for thread in threading.enumerate():
+        if thread.name == "engine":
+            thread.join()
+    assert not embedder.engine.open
+    assert embedder.engine.name in ("litert", "onnxruntime", "openvino")
+    assert embedder.embed_photo(PHOTOS / "china.jpg").vector @ vector > 0.9999
+    assert not Embedder.load(engine=EngineWish("auto", measure=False, later=True)).engine.open
 
 
 def test_an_engine_that_does_not_run_embedders_is_refused(card: ModelCard) -> None:

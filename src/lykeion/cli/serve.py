@@ -124,17 +124,19 @@ def serve(
     followed = service.followed_catalogue(
         service.find_source(uri, trust=trust, store=store),
         embedder=inputs.find_embedder(embedder, trust, store),
-        engine=search.EngineWish(
-            engine or os.environ.get("LYKEION_EMBEDDER_ENGINE") or "auto",
-            precision,
-            measuring=lambda what: print_line(what, err=True),
-        ),
+        engine=_wish(engine, precision),
         thumbnails=place,
         follow_s=follow,
         swapped=lambda index: print_line(f"{uri} is {index} now, which is served", err=True),
     )
     with followed as served:
         service.serve(served, settings, host=host, port=port, ready=_told(uri))
+
+
+def _wish(engine: str | None, precision: "search.EmbedPrecision") -> "search.EngineWish":
+    """A service starts at once, and finds the fastest engine when it has work for it."""
+    named = engine or os.environ.get("LYKEION_EMBEDDER_ENGINE") or "auto"
+    return search.EngineWish(named, precision, measure=False, later=True)
 
 
 def _told(what: str) -> Callable[[str], None]:

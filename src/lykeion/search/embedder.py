@@ -1,5 +1,7 @@
 """Photos to vectors: decoding, preprocessing and a network, identified by one digest."""
 
+import itertools
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from lykeion.engines import ModelError, read_model
 from lykeion.nets import DEFAULT_MODEL, built_directory, default_model
 from lykeion.vision import Box, ModelCard, decode, embedding_space, normalise
 
-from .embedder_engine import LITERT, EngineWish
+from .embedder_engine import LITERT, MEASURED_FROM, EngineWish
 from .engine_pool import EnginePool
 
 
@@ -40,6 +42,8 @@ class Embedder:
         _try_once(model, path, card)
         self.digest = embedding_space(model, card)
         self.engine = engine.find(model, str(path), card)
+        self._wish, self._model = engine, model
+        self._photos = itertools.count(1) if engine.later and self.engine.open else None
         self._pool = EnginePool(self.engine.loader(model, str(path)))
         _check(self._pool, path, card)
 
@@ -64,6 +68,8 @@ class Embedder:
 
         ``name`` is the photo's name in errors. Raises PhotoError.
         """
+        if self._photos and next(self._photos) == MEASURED_FROM:
+            threading.Thread(target=self._measure, name="engine", daemon=True).start()
         with self._pool.at_work():
             decoded = decode(source, name=name, at_least=self.card.at_least, box=box)
             if thumbnail:  # while the photo is still in the cache
@@ -76,6 +82,15 @@ class Embedder:
         """Embed preprocessed photos: uint8 (n, height, width, channels) to float32 (n, dimension) of length 1."""
         with self._pool.at_work():
             return self._vectors(pixels)
+
+    def _measure(self) -> None:
+        from .engine_measuring import measure_elsewhere
+
+        measure_elsewhere(self.path, self.engine.precision)
+        found = self._wish.find(self._model, str(self.path), self.card)
+        if found.name != self.engine.name:
+            self._pool = EnginePool(found.loader(self._model, str(self.path)))
+        self.engine = found
 
     def _vectors(self, pixels: np.ndarray) -> np.ndarray:
         vectors = np.empty((len(pixels), self.dimension), np.float32)

@@ -21,16 +21,20 @@ _ENGINES: dict[EmbedPrecision, tuple[str, ...]] = {
     "fast": (DEFAULT_ENGINE, "onnxruntime", "openvino", "openvino-fast"),
 }
 _LEAST_COSINE: dict[EmbedPrecision, float] = {"exact": 0.9999, "fast": 0.99}
+MEASURED_FROM = 1_000
+"""From so many photos on, finding the fastest engine is worth its seconds."""
 _SAMPLES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class EmbedderEngine:
-    """The engine by name, and the smallest cosine of its vectors to LiteRT's on generated photos, if measured."""
+    """The engine by name, and the smallest cosine of its vectors to LiteRT's on generated photos, if measured.
+    ``open``: it is LiteRT for now, since which is fastest is not known yet."""
 
     name: str = DEFAULT_ENGINE
     precision: EmbedPrecision = "exact"
     cosine: float = 1.0
+    open: bool = False
 
     def loader(self, model: bytes, name: str) -> "Callable[[int], Engine]":
         """Loads the model with a number of threads; ``name`` is the model's in errors. Raises ModelError, Unsupported
@@ -50,12 +54,14 @@ class EngineWish:
     """The engine to take: by its name, or ``auto``, the fastest whose vectors agree with LiteRT's.
 
     Which that is, is remembered for this machine, model and the engines installed. If it is not known yet, it is
-    measured, which takes seconds, after ``measuring`` was told why; or without ``measure`` LiteRT is taken.
+    measured, which takes seconds, after ``measuring`` was told why; or without ``measure`` LiteRT is taken, and with
+    ``later`` only until another process has measured it, which begins at the thousandth photo.
     """
 
     name: str = DEFAULT_ENGINE
     precision: EmbedPrecision = "exact"
     measure: bool = True
+    later: bool = False
     measuring: Callable[[str], object] = lambda why: None
 
     def find(self, content: bytes, path: str, card: ModelCard) -> EmbedderEngine:
@@ -80,7 +86,7 @@ class EngineWish:
             chosen = race.remembered(model)
         except (NothingRemembered, UnknownEngine):
             if not self.measure:
-                return EmbedderEngine(precision=self.precision)
+                return EmbedderEngine(precision=self.precision, open=True)
             self.measuring(f"finding, once, which engine runs {title} fastest here")
             chosen = race.run(model)
         return EmbedderEngine(chosen.name, self.precision, chosen.cosine)

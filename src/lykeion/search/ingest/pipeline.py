@@ -20,7 +20,7 @@ import numpy as np
 
 from lykeion.core import CONSOLE, Progress, Reporter, stop_here, stop_signals
 from lykeion.search.embedder import Embedder
-from lykeion.search.embedder_engine import AUTO, DEFAULT_ENGINE, EngineWish
+from lykeion.search.embedder_engine import AUTO, DEFAULT_ENGINE, MEASURED_FROM, EngineWish
 from lykeion.search.index import Index, open_index
 from lykeion.search.opening import check_embedder
 from lykeion.search.thumbnails import IN_INDEX, ThumbnailPlace, Thumbnails
@@ -33,8 +33,6 @@ from .photo_workers import PhotoWorkers, Taken
 from .report import EntryLog, IngestReport
 from .sources import open_source
 
-MEASURED_FROM = 1_000
-"""From so many photos on, finding the fastest engine is worth its seconds."""
 BATCH = 256
 """Photos per write. A crash loses at most three such batches, which the next run repeats."""
 IN_FLIGHT = 3
