@@ -22,7 +22,19 @@ TRUE_QUERIES = 200
 """Of the queries, so many have exact answers to compare with."""
 EFFORTS = tuple(
     Effort(ef=128, rerank=rerank, scan=scan)
-    for scan, rerank in ((16, 100), (32, 100), (64, 100), (96, 100), (128, 100), (192, 100), (256, 100), (384, 200))
+    for scan, rerank in (
+        (2, 100),
+        (4, 100),
+        (8, 100),
+        (16, 100),
+        (32, 100),
+        (64, 100),
+        (96, 100),
+        (128, 100),
+        (192, 100),
+        (256, 100),
+        (384, 200),
+    )
 )
 PROBES = (8, 16, 32, 64, 128)
 CODE_BYTES = 64

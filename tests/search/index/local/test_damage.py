@@ -10,7 +10,7 @@ import pytest
 
 from lykeion.core import LykeionError, digest_file, digest_json
 from lykeion.search.index import CorruptIndex, IndexFormatError, restore_damaged
-from lykeion.search.index.segment.segment import KERNEL_FORMAT
+from lykeion.search.index.segment.kernel_file import KERNEL_FORMAT
 
 from .indexes import clustered, open_local
 

@@ -15,6 +15,7 @@ import pytest
 from lykeion.core import LykeionError, NotFound
 from lykeion.search.index import (
     BatchError,
+    Effort,
     EmbedderMismatch,
     IndexFormatError,
     Photo,
@@ -22,6 +23,7 @@ from lykeion.search.index import (
     StorageError,
     checked_json,
 )
+from lykeion.search.index.segment.kernel_file import KERNEL_FORMAT, is_outdated
 from tests import mounts
 
 from .indexes import clustered, exact, open_local
@@ -428,9 +430,40 @@ def test_a_graph_of_an_older_format_is_searched_until_compaction_converts_it(tmp
         (found,) = index.search(["p11"], 18)
         assert {hit.id for hit in found} == {f"p{n}" for n in range(12, 30)}
         assert index.verify() == []
-        assert (2, 18) in _graphs(path)
+        assert (KERNEL_FORMAT, 18) in _graphs(path)
         index.restore("all")
         assert index.count() == 38
+
+
+def test_cells_of_an_older_format_are_searched_until_compaction_converts_them(tmp_path: Path) -> None:
+    """60 products of random vectors, in cells of whole vectors; 20 in few directions, in cells coded in 4 bits."""
+    path = Path(shutil.copytree(FIXTURES / "index-v1-cells", tmp_path / "index"))
+    random = np.random.default_rng(8)
+    vectors = {f"wide {n}": vector for n, vector in enumerate(random.standard_normal((60, 256)))}
+    narrow = random.standard_normal((20, 6)) @ random.standard_normal((6, 256))
+    vectors |= {f"narrow {n}": vector for n, vector in enumerate(narrow)}
+    brief = Effort(ef=10, rerank=10, scan=1e-9)  # the nearest cells alone, until they have ten rows
+
+    def assert_finds_each() -> None:
+        for id, vector in vectors.items():
+            (hits,) = index.search(vector.astype(np.float32)[None], 1, effort=brief)
+            assert [hit.id for hit in hits] == [id]
+
+    with open_local(path, background=False) as index:
+        assert _graphs(path) == [(2, 0), (2, 0)]
+        assert_finds_each()
+        index.compact(full=True)
+        assert (KERNEL_FORMAT, 0) in _graphs(path)
+        assert_finds_each()
+        assert index.verify() == []
+
+
+def test_cells_that_hold_too_many_rows_are_outdated() -> None:
+    cells: dict[str, Any] = {"kind": "ivf", "format": 2, "cells": 4_096}
+    assert is_outdated(cells, 5_000_000)
+    assert not is_outdated(cells, 1_000_000)
+    assert not is_outdated({**cells, "format": 3}, 5_000_000)
+    assert is_outdated({**cells, "kind": "hnsw", "format": 1}, 1_000)
 
 
 def test_compaction_converts_a_graph_that_has_nothing_else_to_gain(tmp_path: Path) -> None:
@@ -438,14 +471,19 @@ def test_compaction_converts_a_graph_that_has_nothing_else_to_gain(tmp_path: Pat
         index.upsert([str(n) for n in range(10)], VECTORS[:10])
         index.compact(full=True)
     (path,) = (tmp_path / "index" / "segments").glob("*/kernel/kernel.json")
-    older = {**checked_json.from_json(path.read_bytes(), path, newest=2), "format": 1}
+    older = {
+        **checked_json.from_json(path.read_bytes(), path, newest=KERNEL_FORMAT),
+        "format": 1,
+        "whole_cells": True,
+    }
+    path.with_name("centroids.bin").write_bytes(bytes(2 * DIMENSION * older["cells"]))
     path.write_bytes(checked_json.to_json(older))
     assert _graphs(tmp_path / "index") == [(1, 0)]
     with open_local(tmp_path / "index", background=False) as index:
         index.compact(full=False)
         assert _graphs(tmp_path / "index") == [(1, 0)]
         index.compact(full=True)
-        assert _graphs(tmp_path / "index") == [(2, 0)]
+        assert _graphs(tmp_path / "index") == [(KERNEL_FORMAT, 0)]
         index.compact(full=True)
         assert len(index.search(VECTORS[:1], 10)[0]) == 10
         assert index.verify() == []

@@ -24,33 +24,63 @@ static int nearest(const LkSegment &segment, LkQuery query, float *score) {
     return lk_search(&segment, 1, &query) == 1 && query.written == -1 ? static_cast<int>(row) : -1;
 }
 
-// The identity as a projection: each row's one coefficient is 127, at a scale of 1 / 127.
-static std::vector<int8_t> identity_of(size_t d) {
-    const size_t width = (d + 63) / 64 * 64, rows = (d + LK_TOGETHER - 1) / LK_TOGETHER * LK_TOGETHER;
-    std::vector<int8_t> identity(rows * width, 0);
-    for (size_t i = 0; i < d; ++i) {
-        const size_t together = i / LK_TOGETHER * LK_TOGETHER * width;
-        identity[together + i / 64 * 64 * LK_TOGETHER + i % LK_TOGETHER * 64 + i % 64] = 127;
+// Rows of signed bytes at one scale, as an LkMatrix has them.
+struct Bytes {
+    size_t width, rows;
+    std::vector<int8_t> bytes;
+    std::vector<float> terms;
+    Bytes(size_t count, size_t columns)
+        : width((columns + 63) / 64 * 64), rows((count + LK_TOGETHER - 1) / LK_TOGETHER * LK_TOGETHER),
+          bytes(rows * width, 0), terms(3 * rows, 0) {
+        for (size_t row = count; row < rows; ++row) terms[2 * rows + row] = -NEVER;
     }
+    int8_t &at(size_t row, size_t column) {
+        return bytes[row / LK_TOGETHER * LK_TOGETHER * width + column / 64 * 64 * LK_TOGETHER + row % LK_TOGETHER * 64 + column % 64];
+    }
+    void say(size_t row, float scale, double sum, double bias) {
+        terms[row] = scale, terms[rows + row] = static_cast<float>(sum), terms[2 * rows + row] = static_cast<float>(bias);
+    }
+    LkMatrix as_matrix() const { return {bytes.data(), terms.data(), static_cast<int64_t>(rows)}; }
+};
+
+static Bytes identity_of(size_t d) {
+    Bytes identity(d, d);
+    for (size_t i = 0; i < d; ++i) identity.at(i, i) = 127, identity.say(i, 1.0f / 127, 1, 0);
     return identity;
+}
+
+// Centroids of whole numbers: their matrix, and for each |c|^2 / 2 - c . query.
+static Bytes centroids_of(size_t count, size_t d, const std::vector<float> &query, std::mt19937 &random, std::vector<double> &keys) {
+    Bytes centroids(count, d);
+    keys.assign(count, 0);
+    for (size_t i = 0; i < count; ++i) {
+        double sum = 0;
+        for (size_t j = 0; j < d; ++j) {
+            const int c = static_cast<int>(random() % 255) - 127;
+            centroids.at(i, j) = static_cast<int8_t>(-c);
+            sum -= c, keys[i] += 0.5 * c * c - c * static_cast<double>(query[j]);
+        }
+        double square = 0;
+        for (size_t j = 0; j < d; ++j) square += static_cast<double>(centroids.at(i, j)) * centroids.at(i, j);
+        centroids.say(i, 1, sum, -square / 2);
+    }
+    return centroids;
 }
 
 int main() {
     std::mt19937 random(1);
     int cases = 0, wrong = 0;
-    const size_t rows = 200;
+    const size_t rows = 200, many = 1024;
     for (const bool nibbles : {false, true})
         for (const size_t stride : {64, 128, 192})
             for (int round = 0; round < 20; ++round) {
                 const size_t half = stride - 4, d = half * (nibbles ? 2 : 1);
-                std::vector<uint8_t> codes(rows * stride, 0), centroid(stride, 0);
-                std::vector<uint16_t> vectors(rows * d);
-                std::vector<float> query(d), terms(3 * d, 0);
+                std::vector<uint8_t> codes(many * stride, 0);
+                std::vector<uint16_t> vectors(many * d);
+                std::vector<float> query(d);
                 const auto identity = identity_of(d);
-                for (size_t i = 0; i < d; ++i) {
-                    terms[3 * i] = 1.0f / 127, terms[3 * i + 1] = 1;
-                    query[i] = static_cast<float>(2 * static_cast<int>(random() % 128) - 127);
-                }
+                const Bytes one(1, d);
+                for (float &value : query) value = static_cast<float>(2 * static_cast<int>(random() % 128) - 127);
                 query[0] = 127, query[1] = -127;  // so that its steps are 2 and 1, and its codes the query itself
                 int by_code = -1, by_square = -1, by_dot = -1;
                 long best_code = -1L << 40;
@@ -72,24 +102,41 @@ int main() {
                     if (dot > best_dot) best_dot = dot, by_dot = static_cast<int>(row);
                 }
                 const int64_t cell_rows[] = {0, static_cast<int64_t>(rows)};
+                const int64_t group_cells[] = {0, 1};
                 const uint32_t entry = 0;
                 LkSegment segment{};
-                segment.vectors = vectors.data(), segment.codes = codes.data(), segment.centroids = centroid.data();
-                segment.projection = identity.data(), segment.terms = terms.data(), segment.cell_rows = cell_rows;
+                segment.vectors = vectors.data(), segment.codes = codes.data(), segment.projection = identity.as_matrix();
+                segment.cells = segment.groups = one.as_matrix();
+                segment.group_cells = group_cells, segment.group_count = 1, segment.cell_rows = cell_rows;
                 segment.entries = &entry, segment.rows = rows, segment.stride = static_cast<int64_t>(stride);
-                segment.reduced = static_cast<int32_t>(d), segment.cells = 1, segment.scale = 1, segment.filtered = -1;
+                segment.reduced = static_cast<int32_t>(d), segment.scale = 1, segment.filtered = -1;
                 segment.half = 1, segment.nibbles = nibbles;
                 LkQuery asked{};
                 asked.vector = query.data(), asked.k = asked.ef = asked.rerank = 1, asked.scan = 1;
                 asked.dimension = static_cast<int32_t>(d), asked.squared = 1;
                 float score;
                 wrong += nearest(segment, asked, &score) != by_code;
+                for (const bool whole : {true, false}) {  // of 2 groups of 512 cells of one row, the nearest of the nearest
+                    std::vector<double> near, far;
+                    const Bytes cells = centroids_of(1024, d, query, random, near), groups = centroids_of(2, d, query, random, far);
+                    const int64_t bounds[] = {0, 512, 1024};
+                    std::vector<int64_t> ends(1025);
+                    for (size_t i = 0; i < ends.size(); ++i) ends[i] = static_cast<int64_t>(i);
+                    LkSegment parted = segment;
+                    parted.cells = cells.as_matrix(), parted.groups = groups.as_matrix(), parted.whole = whole;
+                    parted.group_cells = bounds, parted.group_count = 2, parted.cell_rows = ends.data(), parted.rows = 1024;
+                    LkQuery brief = asked;
+                    brief.scan = 1e-9;
+                    const auto group = std::min_element(far.begin(), far.end()) - far.begin();
+                    const auto first = near.begin() + 512 * group;
+                    wrong += nearest(parted, brief, &score) != std::min_element(first, first + 512) - near.begin();
+                }
                 segment.codes = nullptr;
                 wrong += nearest(segment, asked, &score) != by_square;
                 wrong += std::fabs(score - best_square) > 1e-5 * best_square;
                 asked.squared = 0;
                 wrong += nearest(segment, asked, &score) != by_dot;
-                cases += 4;
+                cases += 6;
             }
     std::printf("%d cases, %d wrong\n", cases, wrong);
     return wrong != 0;

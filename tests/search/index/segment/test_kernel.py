@@ -29,7 +29,7 @@ def test_the_kernel_agrees_with_plain_loops(machine: str, name: str, tmp_path: P
     flags = ["-O2", "-std=c++17", "-w", *TARGETS[machine][name], *([] if native else ["-static"])]
     subprocess.run([compiler, *flags, str(source), "-o", str(program)], check=True)
     ran = subprocess.run([*emulator, str(program)], capture_output=True, text=True)
-    assert ran.stdout == "480 cases, 0 wrong\n"
+    assert ran.stdout == "720 cases, 0 wrong\n"
     assert ran.returncode == 0
 
 

@@ -15,6 +15,8 @@ from .kernel import Effort, Scope, Searchable, SegmentCodes, nearest
 
 DEFAULT = Effort(ef=64, rerank=40, scan=16)
 """The minimum for k = 10, which filters that disagree with the query need even on easy data."""
+_LEAST_IN_GROUPS = DEFAULT._replace(scan=4)
+"""The minimum without a filter where there are many cells, each of a small share of what DEFAULT scans."""
 _TARGET = 0.99
 _K = 10
 _QUERIES = 64
@@ -22,7 +24,7 @@ _MOVED = 0.5
 """Distance of a query from its row, as a share of the difference of two other rows."""
 _MARGIN = 2
 """Re-ranking costs little compared with scanning, and queries very different from the rows need more of it."""
-_SCANS = tuple(DEFAULT.scan * 2 ** (step / 2) for step in range(11))
+_SCANS = tuple(2 ** (step / 2) for step in range(4, 19))
 _RERANKS = tuple(20 * 2 ** (step / 2) for step in range(15))
 _THOROUGH = Effort(ef=1_024, rerank=400, scan=512)
 
@@ -37,15 +39,17 @@ def calibrate(vectors: np.ndarray, codes: SegmentCodes) -> Effort:
     cells = Scope([Searchable(vectors, len(vectors), replace(codes, links=None))], [None])
     truth = np.array([scores[-1] for scores in _answers(cells, queries, _THOROUGH)])
     # Each setting is found with generous values of the others, and must leave room for the losses of later ones.
-    scan = _least(_SCANS, lambda scan: _recall(cells, queries, _THOROUGH._replace(scan=scan), truth), 0.4)
+    least = DEFAULT if len(codes.group_cells) == 2 else _LEAST_IN_GROUPS
+    scans = [scan for scan in _SCANS if scan >= least.scan]
+    scan = _least(scans, lambda scan: _recall(cells, queries, _THOROUGH._replace(scan=scan), truth), 0.4)
     found = _THOROUGH._replace(scan=scan)
     rerank = _least(_RERANKS, lambda rerank: _recall(cells, queries, _rerank(found, rerank), truth), 1.0)
     found = _rerank(found, _MARGIN * rerank)
     if codes.links is None:
-        return hardest([DEFAULT, found._replace(ef=DEFAULT.ef)])
+        return hardest([least, found._replace(ef=DEFAULT.ef)])
     graph = Scope([Searchable(vectors, len(vectors), codes)], [None])
     ef = _least(_RERANKS, lambda ef: _recall(graph, queries, found._replace(ef=math.ceil(ef)), truth), 1.0)
-    return hardest([DEFAULT, found._replace(ef=math.ceil(ef))])
+    return hardest([least, found._replace(ef=math.ceil(ef))])
 
 
 def hardest(efforts: Iterable[Effort]) -> Effort:

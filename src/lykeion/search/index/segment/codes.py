@@ -15,6 +15,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
+from .byte_matrix import nearness
+from .cells import cell_count, learn_cells, points_for
 from .kernel import COPY, NO_LINK, SegmentCodes
 
 Kind: TypeAlias = Literal["exact", "hnsw", "ivf"]
@@ -27,8 +29,10 @@ NIBBLE_ROWS = 4_000_000
 _KEPT = 0.9
 """Share of the variance; if the projection keeps less, cells are those of whole vectors."""
 _SAMPLE = 32_768
-_POINTS = 64
-"""Rows per centroid to learn from."""
+_SAMPLE_BYTES = 2 << 30
+"""Of vectors to learn cells from, as float32."""
+_FEWEST_POINTS = 8
+"""Per cell."""
 _CHUNK = 16_384
 _LINKS = 16
 _NORM_BYTES = 4
@@ -119,32 +123,35 @@ def learn(vectors: Vectors, kind: Kind, *, seed: int = 0) -> tuple[np.ndarray, S
     quantizer = _learn_quantizer(projection(sample[: _CHUNK // 2]), nibbles=nibbles, stride=stride)
     narrow = np.abs(sample).max() <= np.finfo(np.float16).max
     placed = _whole if kept < _KEPT and narrow else projection
-    centroids = _learn_cells(placed, sample, vectors, 2 * np.sqrt(rows), generator)
+    places = learn_cells(*_points(placed, sample, vectors, generator), generator)
 
     cells, codes = np.empty(rows, np.int32), np.empty((rows, stride), np.uint8)
-    nearest_cell, medoids = _NearestCell(centroids), _Medoids(centroids)
+    medoids = _Medoids(places.centroids)
     graph = _Graph(rows, len(projection.bias)) if kind == "hnsw" else None
     for start in range(0, rows, _CHUNK):
         chunk = slice(start, start + _CHUNK)
         given = _whole(vectors[chunk])
         projected = projection(given)
-        places = projected if placed is projection else given
-        cells[chunk] = nearest_cell(places)
+        points = projected if placed is projection else given
+        cells[chunk] = places.nearest(points)
         codes[chunk] = quantizer(projected, projection.left_out(given, projected))
-        medoids.offer(start, places, cells[chunk])
+        medoids.offer(start, points, cells[chunk])
         if graph is not None:
             graph.take(start, projected)
     first = np.arange(rows) if graph is None else _first_of_same(vectors)
     cells = cells[first]
     order = np.lexsort((first, cells))
-    cell_rows = np.searchsorted(cells[order], np.arange(len(centroids) + 1)).astype(np.int64)
+    cell_rows = np.searchsorted(cells[order], np.arange(len(places) + 1)).astype(np.int64)
     nodes = np.flatnonzero(first[order] == order)
     entries = medoids.entries(order, cell_rows)
     return order, SegmentCodes(
         codes=codes[order],
-        centroids=quantizer(centroids) if placed is projection else centroids.astype(np.float16),
         projection=projection.matrix,
         bias=projection.bias,
+        cells=nearness(places.centroids, places.halves),
+        groups=nearness(places.groups, places.group_halves),
+        group_cells=places.group_cells,
+        whole=placed is not projection,
         cell_rows=cell_rows,
         entries=nodes[np.searchsorted(nodes, entries, side="right") - 1].astype(np.uint32),
         links=graph.build(order, nodes) if graph is not None else None,
@@ -182,35 +189,18 @@ def _learn_quantizer(projected: np.ndarray, *, nibbles: bool, stride: int) -> Qu
     return Quantizer(max(limit, 1e-12) / levels, zero, nibbles, stride)
 
 
-def _learn_cells(
-    placed: Callable[[np.ndarray], np.ndarray],
-    sample: np.ndarray,
-    vectors: Vectors,
-    about: float,
-    generator: "np.random.Generator",
-) -> np.ndarray:
-    """Centroids of ``placed`` vectors, float32 (cells, …): ``about`` this many, a power of two.
-
-    If ``sample`` is too small, more rows are read.
-    """
-    import faiss
-
-    rows = len(vectors)
-    count = int(2 ** np.clip(np.round(np.log2(about)), 2, 13))
-    wanted = min(rows, count * _POINTS)
+def _points(
+    placed: Callable[[np.ndarray], np.ndarray], sample: np.ndarray, vectors: Vectors, generator: "np.random.Generator"
+) -> tuple[np.ndarray, int]:
+    """``placed`` vectors to learn cells from, and how many cells. If ``sample`` is too small, more rows are read."""
+    rows, count = len(vectors), cell_count(len(vectors))
+    wanted = min(rows, points_for(count), _SAMPLE_BYTES // placed(sample[:1]).nbytes)
+    count = min(count, max(wanted // _FEWEST_POINTS, 4))
     if wanted <= len(sample):
-        points = placed(sample[generator.choice(len(sample), wanted, replace=False)])
-    else:
-        picked = np.sort(generator.choice(rows, wanted, replace=False))
-        points = np.concatenate(
-            [placed(vectors[picked[start : start + _CHUNK]]) for start in range(0, wanted, _CHUNK)]
-        )
-    means = faiss.Kmeans(
-        points.shape[1], count, niter=8, seed=1, max_points_per_centroid=_POINTS, min_points_per_centroid=1
-    )
-    means.train(points)
-    assert means.centroids is not None
-    return means.centroids
+        return placed(sample[generator.choice(len(sample), wanted, replace=False)]), count
+    picked = np.sort(generator.choice(rows, wanted, replace=False))
+    chunks = (picked[start : start + _CHUNK] for start in range(0, wanted, _CHUNK))
+    return np.concatenate([placed(vectors[chunk]) for chunk in chunks]), count
 
 
 def _first_of_same(vectors: Vectors) -> np.ndarray:
@@ -228,19 +218,6 @@ def _first_of_same(vectors: Vectors) -> np.ndarray:
         other = rows[(vectors[rows] != vectors[first[rows]]).any(axis=1)]  # only the hash is the same
         first[other] = other
     return first
-
-
-class _NearestCell:
-    """The cell of each projected row, int64 (rows,)."""
-
-    def __init__(self, centroids: np.ndarray) -> None:
-        import faiss
-
-        self._centroids = faiss.IndexFlatL2(centroids.shape[1])
-        self._centroids.add(centroids)
-
-    def __call__(self, projected: np.ndarray) -> np.ndarray:
-        return self._centroids.search(projected, 1)[1][:, 0]
 
 
 class _Medoids:

@@ -18,13 +18,13 @@ import numpy as np
 
 from lykeion.core import Unavailable
 
+from .byte_matrix import ByteMatrix, in_bytes
+
 NO_LINK = 0xFFFFFFFF
 COPY = 0xFFFFFFFE
 """The first link of a row with the same vector as the row before, which is not a node of the graph."""
-INTERFACE = 3
+INTERFACE = 4
 """LK_INTERFACE of native/kernel.h."""
-_TOGETHER = 16
-"""LK_TOGETHER of native/kernel.h."""
 
 
 class KernelUnavailable(Unavailable):
@@ -33,19 +33,23 @@ class KernelUnavailable(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class SegmentCodes:
-    """The arrays of a segment with a kernel, except its vectors; rows are ordered by cell.
+    """The arrays of a segment with a kernel, except its vectors; rows are ordered by cell, and cells by group.
 
     codes: uint8 (rows, stride), the projected vector as 8- or 4-bit integers, then its squared norm as float32.
-    centroids: uint8 (cells, stride), also coded, or whole vectors, float16 (cells, dimension). projection: float16
-    (reduced, dimension). bias: float32 (reduced). cell_rows: int64 (cells + 1). entries: uint32 (cells), the row
-    nearest to the centroid. links: uint32 (rows, degree), the neighbour graph, or None: cells are scanned. copies:
-    how many rows are not nodes of the graph, because they have the same vector as the row before; their link is COPY.
+    projection: float16 (reduced, dimension). bias: float32 (reduced). cells, groups: nearness of their centroids to a
+    query, or, unless ``whole``, to its projection. group_cells: int64 (groups + 1). cell_rows: int64 (cells + 1).
+    entries: uint32 (cells), the row nearest to the centroid. links: uint32 (rows, degree), the neighbour graph, or
+    None: cells are scanned. copies: how many rows are not nodes of the graph, because they have the same vector as
+    the row before; their link is COPY.
     """
 
     codes: np.ndarray
-    centroids: np.ndarray
     projection: np.ndarray
     bias: np.ndarray
+    cells: ByteMatrix
+    groups: ByteMatrix
+    group_cells: np.ndarray
+    whole: bool
     cell_rows: np.ndarray
     entries: np.ndarray
     links: np.ndarray | None
@@ -67,12 +71,20 @@ class Effort(NamedTuple):
     scan: float
 
 
+class _Matrix(ctypes.Structure):
+    _fields_ = (("bytes", ctypes.c_void_p), ("terms", ctypes.c_void_p), ("rows", ctypes.c_int64))
+
+
 class _Segment(ctypes.Structure):
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("vectors", "codes", "centroids", "projection", "terms")),
-        *((name, ctypes.c_void_p) for name in ("cell_rows", "entries", "links", "id_ends", "ids", "allowed")),
+        *((name, ctypes.c_void_p) for name in ("vectors", "codes")),
+        *((name, _Matrix) for name in ("projection", "cells", "groups")),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("group_cells", "cell_rows", "entries", "links", "id_ends", "ids", "allowed")
+        ),
         *((name, ctypes.c_int64) for name in ("filtered", "rows", "stride", "ids_size")),
-        *((name, ctypes.c_int32) for name in ("reduced", "degree", "cells")),
+        *((name, ctypes.c_int32) for name in ("reduced", "degree", "group_count")),
         *((name, ctypes.c_float) for name in ("scale", "zero")),
         *((name, ctypes.c_uint8) for name in ("half", "nibbles", "whole", "copies")),
     )
@@ -105,39 +117,29 @@ class Searchable:
         self, vectors: np.ndarray, rows: int, codes: SegmentCodes | None = None, ids: RowIds | None = None
     ) -> None:
         self.rows = rows
-        projection, terms = (None, None) if codes is None else _in_bytes(codes)
-        self._kept = (vectors, codes, projection, terms, ids)
+        projection = None if codes is None else in_bytes(codes.projection.astype(np.float32), codes.bias)
+        self._kept = (vectors, codes, projection, ids)
         self.struct = segment = _Segment()
         segment.vectors, segment.rows = vectors.ctypes.data, rows
         segment.half = vectors.dtype == np.float16
         if ids is not None:
             segment.id_ends, segment.ids, segment.ids_size = ids.ends.ctypes.data, ids.text.ctypes.data, len(ids.text)
-        if codes is None or projection is None or terms is None:
+        if codes is None or projection is None:
             return
-        segment.projection, segment.terms = projection.ctypes.data, terms.ctypes.data
-        for name in ("codes", "centroids", "cell_rows", "entries"):
+        segment.projection, segment.cells, segment.groups = map(_matrix_of, (projection, codes.cells, codes.groups))
+        for name in ("codes", "group_cells", "cell_rows", "entries"):
             setattr(segment, name, getattr(codes, name).ctypes.data)
         segment.stride, segment.reduced = codes.codes.shape[1], len(codes.bias)
-        segment.cells, segment.scale, segment.zero = len(codes.centroids), codes.scale, codes.zero
-        segment.nibbles, segment.whole = codes.nibbles, codes.centroids.dtype == np.float16
+        segment.group_count = len(codes.group_cells) - 1
+        segment.scale, segment.zero = codes.scale, codes.zero
+        segment.nibbles, segment.whole = codes.nibbles, codes.whole
         if codes.links is not None:
             segment.links, segment.degree = codes.links.ctypes.data, codes.links.shape[1]
             segment.copies = codes.copies > 0
 
 
-def _in_bytes(codes: SegmentCodes) -> tuple[np.ndarray, np.ndarray]:
-    """The projection as native/kernel.h has it, int8 with each row at its own scale; and float32 (reduced, 3), that
-    scale, the sum of the row's true coefficients, and its bias."""
-    matrix = codes.projection.astype(np.float32)
-    reduced, dimension = matrix.shape
-    scales = np.maximum(np.abs(matrix).max(axis=1), np.finfo(np.float32).tiny) / 127
-    chunks = -(-dimension // 64)
-    projection = np.zeros((-(-reduced // _TOGETHER) * _TOGETHER, 64 * chunks), np.int8)
-    projection[:reduced, :dimension] = np.rint(matrix / scales[:, None])
-    together = projection.reshape(-1, _TOGETHER, chunks, 64).swapaxes(1, 2)
-    return np.ascontiguousarray(together), np.stack([scales, matrix.sum(axis=1), codes.bias], axis=1).astype(
-        np.float32
-    )
+def _matrix_of(matrix: ByteMatrix) -> _Matrix:
+    return _Matrix(matrix.rows.ctypes.data, matrix.terms.ctypes.data, len(matrix))
 
 
 class Scope:

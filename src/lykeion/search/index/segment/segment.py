@@ -24,12 +24,12 @@ import numpy as np
 import pyarrow as pa
 
 from lykeion.core import copy_tree, digest_file, digest_json, fsync_directory
-from lykeion.search.index import checked_json
 from lykeion.search.index.errors import CorruptIndex, IndexFormatError
 from lykeion.search.index.protocol import Photo
 
 from .calibration import DEFAULT, calibrate
-from .kernel import Effort, Searchable, SegmentCodes
+from .kernel import Effort, Searchable
+from .kernel_file import describe_files, is_outdated, map_file, read_kernel, write_kernel
 from .table_rows import TableRows, column_reader, ids_of
 from .vector_file import write_vectors
 
@@ -37,11 +37,7 @@ if TYPE_CHECKING:
     from .codes import Kind, Vectors
 
 FORMAT = 1
-KERNEL_FORMAT = 2
-"""In format 1, which can still be read, every row is a node of the graph, and there are no copies."""
-_ARRAYS = ("codes", "centroids", "projection", "bias", "cell_rows", "entries", "links")
 _CHUNK = 16_384
-_MAX_EFFORT = 65_536
 _REBUILD = "`lykeion index rebuild` recreates it"
 
 
@@ -94,8 +90,8 @@ def write_segment(
         }
         (temporary / "segment.json").write_text(json.dumps(description, indent=1))
         if codes is not None:
-            effort = calibrate(_map(temporary / "vectors.bin", vectors.dtype.str, vectors.shape), codes)
-            _write_kernel(temporary / "kernel", codes, kind, effort, seconds=time.perf_counter() - started)
+            effort = calibrate(map_file(temporary / "vectors.bin", vectors.dtype.str, vectors.shape), codes)
+            write_kernel(temporary / "kernel", codes, kind, effort, seconds=time.perf_counter() - started)
         sync_tree(temporary)
         digest = digest_json(description).removeprefix("sha256:")
         target = directory / digest
@@ -170,7 +166,7 @@ class Segment:
             raise
         except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
             raise CorruptIndex(f"{path / 'rows.arrow'}: differs from what was written: {_one_line(error)}") from None
-        self.kernel, codes = _read_kernel(path / "kernel", self.rows, self.dimension)
+        self.kernel, codes = read_kernel(path / "kernel", self.rows, self.dimension)
         self.searchable = Searchable(self.vectors, self.rows, codes, ids_of(self.table.column("_id")))
 
     def photo(self, row: int) -> Photo:
@@ -215,21 +211,15 @@ class Segment:
 
     @property
     def outdated(self) -> bool:
-        """Whether the graph is of a format in which many copies of one vector hide others."""
-        return self.kind == "hnsw" and self.kernel is not None and self.kernel["format"] < KERNEL_FORMAT
+        """Whether its kernel is of an older format that finds less."""
+        return self.kernel is not None and is_outdated(self.kernel, self.rows)
 
     @property
     def kind(self) -> "Kind":
         return self.kernel["kind"] if self.kernel else "exact"
 
     def _map(self, name: str, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
-        return _map(self.path / name, dtype, shape)
-
-
-def _map(path: Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
-    if not path.stat().st_size:
-        return np.empty([max(size, 0) for size in shape], dtype)
-    return np.asarray(np.memmap(path, dtype, "r")).reshape(shape)
+        return map_file(self.path / name, dtype, shape)
 
 
 def _write_hashes(directory: Path, ids: pa.ChunkedArray) -> bool:
@@ -245,78 +235,6 @@ def _write_hashes(directory: Path, ids: pa.ChunkedArray) -> bool:
 def _batches(column: pa.ChunkedArray) -> Iterator[pa.ChunkedArray]:
     for start in range(0, len(column), _CHUNK):
         yield column.slice(start, _CHUNK)
-
-
-def _write_kernel(directory: Path, codes: SegmentCodes, kind: "Kind", effort: Effort, *, seconds: float) -> None:
-    directory.mkdir()
-    for name in _ARRAYS:
-        array = getattr(codes, name)
-        if array is not None:
-            (directory / f"{name}.bin").write_bytes(np.ascontiguousarray(array).data)
-    description = {
-        "format": KERNEL_FORMAT,
-        "kind": kind,
-        "seconds": round(seconds, 3),
-        "effort": effort._asdict(),
-        "scale": float(codes.scale),
-        "zero": float(codes.zero),
-        "nibbles": codes.nibbles,
-        "stride": codes.codes.shape[1],
-        "reduced": len(codes.bias),
-        "cells": len(codes.centroids),
-        "whole_cells": codes.centroids.dtype == np.float16,
-        "degree": codes.links.shape[1] if codes.links is not None else 0,
-        "copies": codes.copies,
-        "files": describe_files(directory),
-    }
-    (directory / "kernel.json").write_bytes(checked_json.to_json(description))
-
-
-def _read_kernel(path: Path, rows: int, dimension: int) -> tuple[dict[str, Any] | None, SegmentCodes | None]:
-    """The kernel's description and arrays; (None, None) if there is none or it cannot be used."""
-    try:
-        where = path / "kernel.json"
-        description = checked_json.from_json(where.read_bytes(), where, newest=KERNEL_FORMAT)
-        if any((path / name).stat().st_size != file["size"] for name, file in description["files"].items()):
-            return None, None
-        stride, reduced, cells, degree = (description[name] for name in ("stride", "reduced", "cells", "degree"))
-        codes = SegmentCodes(
-            codes=_map(path / "codes.bin", "u1", (rows, stride)),
-            centroids=_map(path / "centroids.bin", "<f2", (cells, dimension))
-            if description.get("whole_cells")
-            else _map(path / "centroids.bin", "u1", (cells, stride)),
-            projection=_map(path / "projection.bin", "<f2", (reduced, dimension)),
-            bias=_map(path / "bias.bin", "<f4", (reduced,)),
-            cell_rows=_map(path / "cell_rows.bin", "<i8", (cells + 1,)),
-            entries=_map(path / "entries.bin", "<u4", (cells,)),
-            links=_map(path / "links.bin", "<u4", (rows, degree)) if degree else None,
-            scale=description["scale"],
-            zero=description["zero"],
-            nibbles=description["nibbles"],
-            copies=description.get("copies", 0),
-        )
-    except (OSError, ValueError, KeyError, TypeError, CorruptIndex, IndexFormatError):
-        return None, None
-    effort = description.get("effort")
-    in_range = (
-        stride % 64 == 0
-        and 0 < reduced <= (stride - 4) * (2 if codes.nibbles else 1)
-        and codes.cell_rows[0] == 0
-        and codes.cell_rows[-1] == rows
-        and bool((np.diff(codes.cell_rows) >= 0).all())
-        and bool((codes.entries < rows).all())
-        and (effort is None or (set(effort) == set(Effort._fields) and min(effort.values()) > 0))
-        and (effort is None or max(effort.values()) <= _MAX_EFFORT)
-    )
-    return (description, codes) if in_range else (None, None)
-
-
-def describe_files(directory: Path) -> dict[str, dict[str, Any]]:
-    return {
-        path.name: {"size": path.stat().st_size, "sha256": digest_file(path)}
-        for path in sorted(directory.iterdir())
-        if path.is_file()
-    }
 
 
 def _differences(directory: Path, files: dict[str, dict[str, Any]]) -> list[str]:

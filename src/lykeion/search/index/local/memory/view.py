@@ -9,7 +9,7 @@ import numpy as np
 
 from lykeion.search.index.protocol import Hit, Metric
 from lykeion.search.index.schema import Schema
-from lykeion.search.index.segment.calibration import effort_for, hardest
+from lykeion.search.index.segment.calibration import DEFAULT, effort_for, hardest
 from lykeion.search.index.segment.kernel import Effort, Nearest, Scope, nearest
 
 from .layers import Bits, Layer, SegmentLayer, TailLayer, bits_of, mask_of, popcount, resized
@@ -40,6 +40,7 @@ class View:
         self._ids = [layer.id for layer in layers]
         self._searchable = [layer.searchable for layer in layers]
         self._effort = hardest(layer.segment.effort for layer in layers if isinstance(layer, SegmentLayer))
+        self._filtered_effort = hardest([self._effort, DEFAULT])
         self._live = [None if deleted is None else ~deleted for deleted in self.deleted]
         self._all = Scope(self._searchable, self._live)
         self._scopes: OrderedDict[str, Scope] = OrderedDict()
@@ -60,13 +61,13 @@ class View:
     ) -> list[Hit]:
         """The k nearest products (Index.search, for one vector). ``exclude`` is an id that is not an answer."""
         k = min(k, self._most)  # memory is allocated for k answers, so k is limited
-        scope = self._all if where is None else self._scope(where)
+        scope, base = (self._all, self._effort) if where is None else (self._scope(where), self._filtered_effort)
         if not self.repeats and exclude is None:
-            found = nearest(scope, query, k, effort or effort_for(k, self._effort), squared=self._squared)
+            found = nearest(scope, query, k, effort or effort_for(k, base), squared=self._squared)
             return self._hits(found, attributes)
         wanted = 2 * k + 8
         while True:
-            found = nearest(scope, query, wanted, effort or effort_for(wanted, self._effort), squared=self._squared)
+            found = nearest(scope, query, wanted, effort or effort_for(wanted, base), squared=self._squared)
             best: dict[str, Hit] = {}  # of a product's photos, the one that comes first
             for hit in self._hits(found, attributes):
                 best.setdefault(hit.id, hit)

@@ -4,7 +4,8 @@
 // outlives a call except per-thread scratch space. The same file is compiled into one library for each instruction
 // set (AVX2, AVX-512 with VNNI, NEON); ../kernel.py loads the widest that the processor supports.
 //
-// Rows are ordered by cell (k-means over the vectors, projected or whole). A row's code is `stride` bytes, a multiple
+// Rows are ordered by cell (k-means over the vectors, projected or whole), and cells by group (k-means over their
+// centroids), so that of many cells the nearest are found without comparing all. A row's code is `stride` bytes, a multiple
 // of 64: the projected vector in 8- or 4-bit integers under one scale, then its squared norm as a float. With query t
 // in signed 8-bit integers the squared distance is, up to a constant of the query,
 // norm - 2 * scale * (code . t - zero * sum t): one integer dot product, for which VNNI and NEON have an instruction.
@@ -32,9 +33,15 @@ namespace {
 
 // ---- distances ------------------------------------------------------------------------------------------------
 
+// Values in 128 steps: values[i] is about low + step * bytes[i]; `width` bytes, a multiple of 64, filled up with zeros.
+struct Steps {
+    const uint8_t *bytes;
+    size_t width;
+    float low, step;
+};
+
 struct QueryCode {
-    const float *vector;       // what was coded
-    int dimension;
+    Steps place;               // the query where cells are: its vector, or its projection
     const int8_t *low, *high;  // dims of the low and, for 4-bit codes, of the high nibbles; zero under the norm
     float factor, offset;      // key = norm - factor * dot + offset
 };
@@ -308,51 +315,60 @@ class Best {
     std::vector<Candidate> seen_;
 };
 
-// Numbers of cells, nearest first. Few of them are asked for, so they are not put in order: the least key of each GROUP
-// is kept, and found anew when it is taken.
-class Cells {
+// Numbers, nearest first. Few of them are asked for, so they are not put in order: the least key of each PART is kept,
+// and found anew when it is taken.
+class Nearest {
    public:
     static constexpr size_t NONE = ~size_t{0};
-    float *start(size_t count) {  // the keys, to be set
-        keys_.assign((count + GROUP - 1) / GROUP * GROUP, NEVER);
-        return keys_.data();
-    }
-    void ready() {
-        least_.resize(keys_.size() / GROUP);
-        for (size_t group = 0; group < least_.size(); ++group) least_[group] = least_of(group);
+    void clear() { keys_.clear(), least_.clear(), starts_.clear(), count_ = 0; }
+    size_t size() const { return count_; }
+    // Adds `count` numbers, the first of which is `first`; set_keys(to) sets their keys, and may set some that follow.
+    template <typename SetKeys>
+    void add(size_t first, size_t count, SetKeys set_keys) {
+        const size_t begin = keys_.size();
+        keys_.resize(begin + (count + PART - 1) / PART * PART, NEVER);
+        set_keys(keys_.data() + begin);
+        std::fill(keys_.begin() + begin + count, keys_.end(), NEVER);
+        for (size_t part = least_.size(); part * PART < keys_.size(); ++part) {
+            least_.push_back(least_of(part));
+            starts_.push_back(first + part * PART - begin);
+        }
+        count_ += count;
     }
     size_t take() {
-        const auto group = static_cast<size_t>(std::min_element(least_.begin(), least_.end()) - least_.begin());
-        const float key = least_[group];
-        if (key == NEVER) return NONE;
-        const auto begin = keys_.begin() + group * GROUP;
-        const auto at = std::find(begin, begin + GROUP, key);
+        const auto part = static_cast<size_t>(std::min_element(least_.begin(), least_.end()) - least_.begin());
+        if (least_.empty() || !(least_[part] < NEVER)) return NONE;
+        const auto begin = keys_.begin() + part * PART;
+        const auto at = std::find(begin, begin + PART, least_[part]);
         *at = NEVER;
-        least_[group] = least_of(group);
-        return static_cast<size_t>(at - keys_.begin());
+        least_[part] = least_of(part);
+        return starts_[part] + static_cast<size_t>(at - begin);
     }
 
    private:
-    static constexpr size_t GROUP = 64, LANES = 16;
-    float least_of(size_t group) const {
+    static constexpr size_t PART = 64, LANES = 16;
+    float least_of(size_t part) const {
         float lanes[LANES];
-        const float *keys = keys_.data() + group * GROUP;
+        const float *keys = keys_.data() + part * PART;
         std::copy_n(keys, LANES, lanes);
-        for (size_t i = LANES; i < GROUP; i += LANES)
+        for (size_t i = LANES; i < PART; i += LANES)
             for (size_t lane = 0; lane < LANES; ++lane)
                 lanes[lane] = keys[i + lane] < lanes[lane] ? keys[i + lane] : lanes[lane];
         return *std::min_element(lanes, lanes + LANES);
     }
     std::vector<float> keys_, least_;
+    std::vector<size_t> starts_;
+    size_t count_ = 0;
 };
 
 struct Scratch {
     std::vector<uint8_t> seen;  // seen[row] == epoch: visited in this search
     uint8_t epoch = 0;
     std::vector<float> projected;
-    std::vector<uint8_t> steps;
+    std::vector<uint8_t> steps, projected_steps;
     std::vector<int8_t> low, high;
-    Cells cells;
+    Nearest groups, cells;
+    size_t taken = 0;  // of the cells
     struct Entry {
         float key;
         uint32_t row;
@@ -420,33 +436,36 @@ void to_bytes(const float *__restrict values, int count, float added, float scal
     for (int i = 0; i < count; ++i) bytes[i] = static_cast<Byte>(static_cast<int>(std::nearbyint((values[i] + added) * scale)));
 }
 
-// The projection of a query whose values are rounded to 128 steps, by a matrix of signed bytes. What that loses is small
-// beside what the projection leaves out.
-void project(const LkSegment &segment, const float *query, int dimension, Scratch &scratch) {
-    const size_t width = (static_cast<size_t>(dimension) + 63) / 64 * 64;
-    float least = query[0], most = query[0];
-    extremes(query, dimension, least, most);
-    const float low = least, step = std::max((most - least) / 127, SMALLEST), scale = 1 / step;
-    auto &steps = scratch.steps;
-    steps.assign(width, 0);
-    to_bytes(query, dimension, -low, scale, steps.data());
-    scratch.projected.resize(segment.reduced);
-    float *projected = scratch.projected.data();
-    for (int first = 0; first < segment.reduced; first += BLOCK) {
+Steps to_steps(const float *values, int count, std::vector<uint8_t> &bytes) {
+    float least = values[0], most = values[0];
+    extremes(values, count, least, most);
+    const float step = std::max((most - least) / 127, SMALLEST);
+    bytes.assign((static_cast<size_t>(count) + 63) / 64 * 64, 0);
+    to_bytes(values, count, -least, 1 / step, bytes.data());
+    return {bytes.data(), bytes.size(), least, step};
+}
+
+// Of the rows first .. first + count - 1 the product with the query, less the row's bias. What rounding both to bytes loses
+// is small beside what a projection leaves out, and what cells of different sizes hide. `first` and `count` are multiples of
+// LK_TOGETHER.
+void multiply(const LkMatrix &matrix, size_t first, size_t count, const Steps &query, float *to) {
+    const float *scales = matrix.terms + first, *sums = scales + matrix.rows, *biases = sums + matrix.rows;
+    for (size_t i = 0; i < count; i += BLOCK) {
         int32_t dots[BLOCK];
-        const size_t together = first / LK_TOGETHER * LK_TOGETHER, among = first % LK_TOGETHER;
-        byte_dots(segment.projection + width * together + 64 * among, width, steps.data(), dots);
-        for (int i = 0; i < BLOCK && first + i < segment.reduced; ++i) {
-            const float *terms = segment.terms + 3 * (first + i);
-            projected[first + i] = step * terms[0] * static_cast<float>(dots[i]) + low * terms[1] - terms[2];
-        }
+        const size_t together = (first + i) / LK_TOGETHER * LK_TOGETHER, among = i % LK_TOGETHER;
+        byte_dots(matrix.bytes + query.width * together + 64 * among, query.width, query.bytes, dots);
+        for (int row = 0; row < BLOCK; ++row)
+            to[i + row] = query.step * scales[i + row] * static_cast<float>(dots[row]) + query.low * sums[i + row] - biases[i + row];
     }
 }
 
 QueryCode encode_query(const LkSegment &segment, const float *query, int dimension, Scratch &scratch) {
     const int dims = segment.reduced, half = static_cast<int>(segment.stride) - 4;
-    project(segment, query, dimension, scratch);
-    const float *projected = scratch.projected.data();
+    const Steps steps = to_steps(query, dimension, scratch.steps);
+    scratch.projected.resize(segment.projection.rows);
+    float *projected = scratch.projected.data();
+    multiply(segment.projection, 0, segment.projection.rows, steps, projected);
+    const Steps place = segment.whole ? steps : to_steps(projected, dims, scratch.projected_steps);
     float least = 0, most = 0;
     extremes(projected, dims, least, most);
     const float step = std::max(std::max(most, -least) / 127, SMALLEST), scale = 1 / step;
@@ -459,7 +478,7 @@ QueryCode encode_query(const LkSegment &segment, const float *query, int dimensi
     for (int64_t i = 0; i < segment.stride; ++i) total += low[i] + high[i];
     const float factor = 2 * segment.scale * step;
     const float offset = factor * segment.zero * static_cast<float>(total);
-    return {query, dimension, low, high, factor, offset};
+    return {place, low, high, factor, offset};
 }
 
 // Keys of BLOCK codes: how far they are from the query, up to a constant.
@@ -510,21 +529,31 @@ inline void prefetch(const uint8_t *bytes, size_t count) {
     for (size_t i = 0; i < count; i += 64) __builtin_prefetch(bytes + i, 0, Cache);
 }
 
-template <bool Nibbles>
-void rank_cells(const LkSegment &segment, const QueryCode &query, Cells &cells) {
-    const auto count = static_cast<size_t>(segment.cells);
-    float *keys = cells.start(count);
-    if (segment.whole) {
-        const auto *centroids = static_cast<const uint16_t *>(segment.centroids);
-        for (size_t i = 0; i < count; ++i)
-            keys[i] = compare_half<true>(query.vector, centroids + i * query.dimension, query.dimension);
-    } else {
-        const auto *centroids = static_cast<const uint8_t *>(segment.centroids);
-        each_key<Nibbles>(
-            count, segment.stride, query, [&](size_t i) { return centroids + i * segment.stride; },
-            [] { return NEVER; }, [&](size_t i, float key) { keys[i] = key; });
+// Cells are looked at in whole groups, the nearest first: LOOKED times as many as are taken, and at least LEAST and
+// 1 / SHARE of all, since the centroid of a group says little of where its cells lie if the data have many dimensions.
+constexpr size_t LOOKED = 16, LEAST = 512, SHARE = 16;
+
+// Looks at the cells of more groups, until enough for the so many nearest to be among them.
+void look_at_cells(const LkSegment &segment, const Steps &query, size_t wanted, Scratch &scratch) {
+    const size_t least = std::max({LOOKED * wanted, LEAST, static_cast<size_t>(segment.cells.rows) / SHARE});
+    while (scratch.cells.size() < least) {
+        const size_t group = scratch.groups.take();
+        if (group == Nearest::NONE) return;
+        const size_t first = segment.group_cells[group], count = segment.group_cells[group + 1] - first;
+        scratch.cells.add(first, count, [&](float *to) { multiply(segment.cells, first, count, query, to); });
     }
-    cells.ready();
+}
+
+// From now on take_cell gives the nearest cell, then the next: about `wanted` of them.
+void start_cells(const LkSegment &segment, const Steps &query, size_t wanted, Scratch &scratch) {
+    scratch.cells.clear(), scratch.groups.clear(), scratch.taken = 0;
+    scratch.groups.add(0, segment.group_count, [&](float *to) { multiply(segment.groups, 0, segment.groups.rows, query, to); });
+    look_at_cells(segment, query, wanted, scratch);
+}
+
+size_t take_cell(const LkSegment &segment, const Steps &query, Scratch &scratch) {
+    look_at_cells(segment, query, ++scratch.taken, scratch);
+    return scratch.cells.take();
 }
 
 // The allowed rows of [from, to), where they are few.
@@ -552,18 +581,18 @@ void scan_cells(const LkSegment &segment, const QueryCode &query, size_t target,
         scan_rows<Nibbles>(segment, query, 0, static_cast<size_t>(segment.rows), scratch);
         return;
     }
-    auto &cells = scratch.cells;
     auto &best = scratch.best;
-    rank_cells<Nibbles>(segment, query, cells);
+    auto take = [&] { return take_cell(segment, query.place, scratch); };
+    start_cells(segment, query.place, target * segment.cells.rows / segment.rows, scratch);
     const size_t ahead = AHEAD * segment.stride;
     size_t met = 0;
-    for (size_t cell = cells.take(), next; cell != Cells::NONE && met < target; cell = next) {
-        next = cells.take();
+    for (size_t cell = take(), next; cell != Nearest::NONE && met < target; cell = next) {
+        next = take();
         const size_t from = segment.cell_rows[cell], to = segment.cell_rows[cell + 1];
         const size_t matching = segment.allowed ? count_bits(segment.allowed, from, to) : to - from;
         if (2 * matching >= to - from) {  // in order: only the few rows near enough are checked for `allowed`
             const uint8_t *first = segment.codes + from * segment.stride, *end = segment.codes + to * segment.stride;
-            const uint8_t *after = next == Cells::NONE ? end : segment.codes + segment.cell_rows[next] * segment.stride;
+            const uint8_t *after = next == Nearest::NONE ? end : segment.codes + segment.cell_rows[next] * segment.stride;
             each_key<Nibbles>(
                 to - from, segment.stride, query,
                 [&](size_t i) {
@@ -595,6 +624,9 @@ inline bool node_allowed(const LkSegment &segment, size_t row) {
     return false;
 }
 
+// Where a walk starts; and how many nodes it expands at once, so that codes come in full blocks and were waited for together.
+constexpr size_t STARTS = 4, TOGETHER = 2;
+
 // Best-first search in a sorted pool that holds `ef` allowed nodes (deleted ones are walked through, not counted).
 // False if it found fewer than wanted, or so many nodes here are deleted that a scan of cells is the better plan.
 template <bool Nibbles>
@@ -620,7 +652,7 @@ bool walk_graph(const LkSegment &segment, const QueryCode &query, size_t ef, siz
         while (counted > ef) counted -= pool.back().allowed, pool.pop_back();
         return place;
     };
-    rank_cells<Nibbles>(segment, query, scratch.cells);
+    start_cells(segment, query.place, STARTS, scratch);
     auto &fresh = scratch.rows;
     auto offer_fresh = [&] {  // the first place in the pool that one of them was given
         size_t nearest = pool.size() + fresh.size();
@@ -630,8 +662,8 @@ bool walk_graph(const LkSegment &segment, const QueryCode &query, size_t ef, siz
         return nearest;
     };
     fresh.clear();
-    for (int starts = 0; starts < 4; ++starts)
-        if (const size_t cell = scratch.cells.take(); cell != Cells::NONE && visit(segment.entries[cell]))
+    for (size_t starts = 0; starts < STARTS; ++starts)
+        if (const size_t cell = take_cell(segment, query.place, scratch); cell != Nearest::NONE && visit(segment.entries[cell]))
             fresh.push_back(segment.entries[cell]);
     offer_fresh();
     for (size_t next = 0; next < pool.size();) {
@@ -640,17 +672,21 @@ bool walk_graph(const LkSegment &segment, const QueryCode &query, size_t ef, siz
             ++next;
             continue;
         }
-        pool[next].expanded = true;
-        const uint32_t *links = segment.links + static_cast<size_t>(pool[next].row) * segment.degree;
         fresh.clear();
-        for (int i = 0; i < segment.degree && links[i] < segment.rows; ++i)  // or damaged: also an end
-            if (visit(links[i])) {
-                fresh.push_back(links[i]);
-                prefetch<FIRST_CACHE>(segment.codes + static_cast<size_t>(links[i]) * segment.stride, segment.stride);
-            }
+        size_t at = next;
+        for (size_t taken = 0; taken < TOGETHER && at < pool.size(); ++at) {
+            if (pool[at].expanded) continue;
+            pool[at].expanded = true, ++taken;
+            const uint32_t *links = segment.links + static_cast<size_t>(pool[at].row) * segment.degree;
+            for (int i = 0; i < segment.degree && links[i] < segment.rows; ++i)  // or damaged: also an end
+                if (visit(links[i])) {
+                    fresh.push_back(links[i]);
+                    prefetch<FIRST_CACHE>(segment.codes + static_cast<size_t>(links[i]) * segment.stride, segment.stride);
+                }
+        }
+        for (size_t later = at; later < std::min(at + TOGETHER, pool.size()); ++later)
+            __builtin_prefetch(segment.links + static_cast<size_t>(pool[later].row) * segment.degree);
         next = std::min(next + 1, offer_fresh());
-        if (next < pool.size() && !pool[next].expanded)
-            __builtin_prefetch(segment.links + static_cast<size_t>(pool[next].row) * segment.degree);
     }
     size_t found = 0;
     for (const auto &entry : pool)

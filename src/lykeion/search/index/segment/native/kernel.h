@@ -11,15 +11,24 @@
 #define LK_COPY 0xFFFFFFFEu
 #define LK_TOGETHER 16
 // Raise it with every change of this file; kernel.py has it as INTERFACE.
-#define LK_INTERFACE 3
+#define LK_INTERFACE 4
+
+// Rows of signed bytes, each at its own scale, both filled up: to a multiple of LK_TOGETHER rows, of 64 columns.
+// LK_TOGETHER rows lie together, 64 bytes of each in turn.
+struct LkMatrix {
+    const int8_t *bytes;
+    const float *terms;  // 3 x rows: the row's scale, the sum of its true coefficients, its bias
+    int64_t rows;
+};
 
 struct LkSegment {
     const void *vectors;         // rows x dimension, float16 or float32
     const uint8_t *codes;        // rows x stride; null: search exactly
-    const void *centroids;       // cells x stride, coded as the rows are; or cells x dimension, float16
-    const int8_t *projection;    // reduced x dimension, each row at its own scale, both filled up with zeros: to a multiple
-                                 // of LK_TOGETHER and of 64; LK_TOGETHER rows lie together, 64 bytes of each in turn
-    const float *terms;          // reduced x 3: the row's scale, the sum of its true coefficients, its bias
+    LkMatrix projection;         // reduced x dimension
+    LkMatrix cells, groups;      // of each centroid c the row -c with the bias -|c|^2 / 2, so that the product with a query,
+                                 // less the bias, is least for the nearest; a row that fills up has the bias -infinity
+    const int64_t *group_cells;  // groups + 1: cells group_cells[g] .. group_cells[g + 1], a multiple of LK_TOGETHER, are in
+                                 // group g
     const int64_t *cell_rows;    // cells + 1: rows cell_rows[c] .. cell_rows[c + 1] are in cell c
     const uint32_t *entries;     // cells: the row nearest to the centroid
     const uint32_t *links;       // rows x degree, after the last LK_NO_LINK; null: scan cells
@@ -30,11 +39,11 @@ struct LkSegment {
     int64_t rows;
     int64_t stride;
     int64_t ids_size;
-    int32_t reduced, degree, cells;
+    int32_t reduced, degree, group_count;
     float scale, zero;
     uint8_t half;      // vectors are float16
     uint8_t nibbles;   // codes are 4-bit
-    uint8_t whole;     // centroids are whole vectors
+    uint8_t whole;     // centroids are whole vectors, not projected ones
     uint8_t copies;    // rows whose first link is LK_COPY hold the vector of the row before and are no nodes
 };
 
