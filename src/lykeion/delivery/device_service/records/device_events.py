@@ -87,11 +87,11 @@ def keep_together(now: FleetTransaction, rows: Sequence[EventRow], at: float, qu
         raise NotTogether
     days = [(device, int(at // DAY_S), events, size, 0) for device, (events, size) in came.items()]
     seen = [(device, at) for device in came]
-    if now.change_all(_INSERT, rows) < len(rows) or now.change_all(_add_to_days(quota), days) < len(days):
-        raise NotTogether
-    now.change_all(
+    now.change_all(  # first, as keep_events does: of two that wait for each other's rows a database ends one
         "UPDATE devices SET seen_at = seen.column2 FROM (VALUES {rows}) AS seen WHERE id = seen.column1", seen
     )
+    if now.change_all(_INSERT, rows) < len(rows) or now.change_all(_add_to_days(quota), days) < len(days):
+        raise NotTogether
     full = (
         "SELECT device FROM event_days WHERE device IN (VALUES {rows}) GROUP BY device"  # noqa: S608 - two numbers
         f" HAVING SUM(events) > {quota.kept_events:d} OR SUM(bytes) > {quota.kept_bytes:d}"
