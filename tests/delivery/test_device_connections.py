@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from picows import WSMsgType
@@ -195,6 +195,24 @@ def test_nothing_more_is_read_from_a_device_while_a_megabyte_of_it_is_not_stored
                 connection.received(long_message(number))
                 await until(lambda number=number: link.of(AckFrame)[-1].number == number)
                 assert not link.paused
+
+    asyncio.run(run())
+
+
+def test_a_connection_that_fails_to_hear_of_its_messages_keeps_no_other_from_it(tmp_path: Path) -> None:
+    def fails(*_: object) -> NoReturn:
+        raise ValueError("a fault of the program")
+
+    async def run() -> None:
+        async with hub_at(tmp_path) as hub:
+            odd, _ = await hub.greeted("d-1")
+            even, link = await hub.greeted("d-2")
+            odd.stored = fails
+            with closing(open_fleet(tmp_path)) as store, store.transaction():  # so that both are stored together
+                odd.received(long_message(1))
+                even.received(long_message(1))
+                await asyncio.sleep(0)
+            await until(lambda: bool(link.of(AckFrame)))
 
     asyncio.run(run())
 

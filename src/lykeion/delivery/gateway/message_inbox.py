@@ -3,6 +3,7 @@ together, by few statements. The thread that stores shares the interpreter with 
 have to wait for it."""
 
 import asyncio
+import logging
 import threading
 import time
 from collections import Counter
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lykeion import device
-from lykeion.core import LykeionError
+from lykeion.core import LykeionError, first_line
 from lykeion.delivery.device_service import (
     BadValue,
     EventRow,
@@ -28,6 +29,7 @@ from lykeion.device.conversation import MessageFrame
 from .gateway_metrics import GatewayMetrics
 from .session_writer import SessionWriter
 
+_log = logging.getLogger("lykeion.delivery")
 WRONG = (LykeionError, LookupError, TypeError, ValueError)
 """What a message raises that cannot be used."""
 
@@ -98,7 +100,10 @@ class MessageInbox:
     def _told(self, bundles: Sequence[MessageBundle], results: Sequence[int | LykeionError]) -> None:
         now, names, metrics = time.perf_counter(), Counter[str](), self._metrics
         for bundle, result in zip(bundles, results, strict=True):
-            bundle.sender.stored(bundle, result)
+            try:
+                bundle.sender.stored(bundle, result)
+            except Exception as error:  # of one connection; the others hear their results
+                _log.error("a connection fails: %s: %s", type(error).__name__, first_line(error))
             if isinstance(result, int):
                 metrics.acknowledged.observe(now - bundle.since)
                 metrics.refused.inc(result)
