@@ -281,7 +281,7 @@ def test_a_deleted_device_leaves_no_event_and_one_that_is_sent_again_is_not_stor
     assert copy_events(store, log) == 1, "that of the other device"
     assert log.delete("phone-1") == 0
     kept = store.rows("SELECT kind, name, fields FROM events WHERE device = 'phone-1'")
-    assert {tuple(each) for each in kept} == {("", "", "{}")}
+    assert {tuple(dict(each).values()) for each in kept} == {("", "", "{}")}
     assert note_events(store, "phone-1", EventBatch((replace(secret, id=3),), {}), START + 13) == 1
     assert copy_events(store, log) == 2
 
@@ -317,10 +317,9 @@ def test_events_are_copied_in_parts_of_bounded_size(
     assert [log.delete(f"phone-{number}") for number in range(10)] == 10 * [1]
 
 
-def test_numbers_that_are_none_or_too_large_neither_end_the_server_nor_a_report(
-    base: FleetStore, tmp_path: Path
-) -> None:
-    store, log = base, EventLog(tmp_path / "events")
+def test_numbers_that_are_none_or_too_large_neither_end_the_server_nor_a_report(tmp_path: Path) -> None:
+    """PostgreSQL takes no such time in the first place."""
+    store, log = FleetStore(tmp_path / "fleet.db"), EventLog(tmp_path / "events")
     spent = {"name": "spent", "kind": "Mean", "event": "buy", "measured": "Sum"}
     for number in range(240):
         arm = "control" if number % 2 else "treatment"
