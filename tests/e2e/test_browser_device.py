@@ -187,6 +187,9 @@ def test_a_photo_is_answered_in_parts_and_a_cancelled_query_is_not(page: Page, p
     assert len(page.evaluate(search, [photo, 3])) == 1
     wrong = "window.device.search({ photo: new Uint8Array(3) }).next().then(String, (error) => error.name)"
     assert page.evaluate(wrong) == "SearchUnavailable"
+    aborted = """window.device.search({ photo: new Uint8Array(3) }, AbortSignal.abort()).next()
+        .then(String, (error) => error.name)"""
+    assert page.evaluate(aborted) == "AbortError"
 
 
 def test_where_websockets_are_blocked_it_polls(

@@ -3,6 +3,7 @@ export class FrameInbox {
   private readonly frames: Uint8Array[] = [];
   private ended: Error | undefined;
   private woken: (() => void) | undefined;
+  private isWoken = false;
 
   put(...frames: Uint8Array[]): void {
     this.frames.push(...frames);
@@ -17,12 +18,14 @@ export class FrameInbox {
 
   /** Let the reader look up: there is something to send, perhaps. */
   wake(): void {
+    this.isWoken = true;
     this.woken?.();
   }
 
   /** The next frame, or undefined after `waitMs` or `wake`. Throws what ended it. */
   async next(waitMs: number): Promise<Uint8Array | undefined> {
-    if (!this.frames.length && !this.ended) await this.something(waitMs);
+    if (!this.frames.length && !this.ended && !this.isWoken) await this.something(waitMs);
+    this.isWoken = false;
     const frame = this.frames.shift();
     if (!frame && this.ended) throw this.ended;
     return frame;

@@ -679,6 +679,7 @@ class FrameInbox {
   frames = [];
   ended;
   woken;
+  isWoken = false;
   put(...frames) {
     this.frames.push(...frames);
     this.wake();
@@ -690,11 +691,13 @@ class FrameInbox {
   }
   /** Let the reader look up: there is something to send, perhaps. */
   wake() {
+    this.isWoken = true;
     this.woken?.();
   }
   /** The next frame, or undefined after `waitMs` or `wake`. Throws what ended it. */
   async next(waitMs) {
-    if (!this.frames.length && !this.ended) await this.something(waitMs);
+    if (!this.frames.length && !this.ended && !this.isWoken) await this.something(waitMs);
+    this.isWoken = false;
     const frame = this.frames.shift();
     if (!frame && this.ended) throw this.ended;
     return frame;
