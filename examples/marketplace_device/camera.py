@@ -6,11 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from lykeion.core import Unavailable
 from lykeion.device import Device, live_answers, video_frames
 
 from .film import Film
 
 PARTS = ("detect", "embed", "ask")
+
+
+class NoAnswers(Unavailable):
+    """The service did not answer the camera."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +32,15 @@ class LiveAnswers:
 
 
 def watch(device: Device, film: Film) -> LiveAnswers:
-    """All of the film at its own speed. The first answer is left out of the times: models are loaded for it."""
+    """All of the film at its own speed. The first answer is left out of the times: models are loaded for it. Raises
+    NoAnswers."""
     answers = list(live_answers(device, video_frames(film.path), "search", "embedder", "detector"))
-    timed = [answer for answer in answers[1:] if "box" in answer] or answers
+    answered = [answer for answer in answers if "parts_ms" in answer]
+    if not answered:
+        raise NoAnswers(
+            f"none of {len(answers)} frames was answered: {answers[0]['error'] if answers else 'no frame'}"
+        )
+    timed = [answer for answer in answered[1:] if "box" in answer] or answered
     ids = [[each["id"] for each in answer.get("results", ())] for answer in answers]
     first = [[each["attributes"]["category"] for each in answer.get("results", ())][:1] for answer in answers]
     wanted = [film.categories[answer["frame"]] for answer in answers]
