@@ -154,7 +154,14 @@ def test_the_account_in_the_other_cluster_has_the_rights_that_it_needs_and_no_ot
     used = [each for each in both.eks.audited() if each["user"]["username"] in accounts and "objectRef" in each]
     granted = {(resource, verb) for rule in REMOTES for resource in rule.resources for verb in rule.verbs}
     assert {(each["objectRef"]["resource"], each["verb"]) for each in used} == granted
-    assert [each for each in used if each["responseStatus"]["code"] == 403] == []
+    for number, each in enumerate(used):  # a server that has just started does not know its roles yet
+        later = [_asked(it) for it in used[number:] if it["responseStatus"]["code"] < 300]
+        assert each["responseStatus"]["code"] != 403 or _asked(each) in later, each
+
+
+def _asked(request: Object) -> tuple[str, str, str]:
+    what = request["objectRef"]
+    return request["user"]["username"], what["resource"], request["verb"]
 
 
 def test_uninstalling_removes_what_connecting_has_made_and_names_what_others_have_written(both: TwoClusters) -> None:
