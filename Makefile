@@ -13,7 +13,7 @@ SERVE ?= 1
 DIR ?= build/demo
 PORT ?= 8080
 ITEMS ?= 5000000
-BENCH ?= registry local_platform cluster_objects canary rollouts flags experiments embedder_experiment deltas duplicates model_server ingest structured train dsd predictor ann_milvus ann cold query \
+BENCH ?= registry local_platform cluster_objects canary rollouts flags experiments embedder_experiment deltas duplicates model_server ingest structured train dsd predictor ann_milvus ann cold photo_service query \
 	nas_rank shard qat select_engine kills compress nas_devices nas_cost
 JOBS ?= 2
 PYTHON ?= python3

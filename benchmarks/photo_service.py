@@ -53,6 +53,7 @@ def main(rows: int, requests: int, passes: int, work: Path, out: Path) -> None:
     if not photos.exists():
         write_photos(photos, 640, 40)
     contents = [path.read_bytes() for path in sorted(photos.glob("*.jpg"))]
+    others = os.getloadavg()[0]
     job = {"index": str(index), "photos": str(photos), "threads": core_count(), "requests": requests}
     costs: dict[str, list[Cost]] = {name: [] for name in (IN_PROCESS, *map(of_clients, CLIENTS))}
     for _ in range(passes):
@@ -63,7 +64,7 @@ def main(rows: int, requests: int, passes: int, work: Path, out: Path) -> None:
     best = {name: least(each) for name, each in costs.items()}
     with serving_process(index) as (address, _):
         half = ask_at_random(address, contents, 0.5 / best[IN_PROCESS].clock, requests)
-    page = "\n".join(report(best, half, rows, requests, passes))
+    page = "\n".join(report(best, half, rows, f"{passes} passes of {requests} photos, load {others:.1f} before"))
     out.mkdir(parents=True, exist_ok=True)
     (out / "photo-service.md").write_text(page)
     print(page)
@@ -122,13 +123,13 @@ def least(costs: list[Cost]) -> Cost:
     return Cost(min(each.clock for each in costs), min(each.processor for each in costs))
 
 
-def report(best: dict[str, Cost], half: dict[str, float], rows: int, requests: int, passes: int) -> Iterator[str]:
+def report(best: dict[str, Cost], half: dict[str, float], rows: int, passes: str) -> Iterator[str]:
     bound = best[IN_PROCESS]
     yield "# What HTTP costs a search by photo"
     yield ""
     yield (
-        f"640² JPEGs, the default embedder on LiteRT, {rows:,} rows, k = {K}; best of {passes} passes of {requests} "
-        f"photos; {describe()}, clients included."
+        f"640² JPEGs, the default embedder on LiteRT, {rows:,} rows, k = {K}; best of {passes}; "
+        f"{describe()}, clients included."
     )
     yield ""
     yield "| | processor time a photo, ms | share of the threads' | photos/s | share of the threads' |"
@@ -139,6 +140,7 @@ def report(best: dict[str, Cost], half: dict[str, float], rows: int, requests: i
     yield ""
     yield (
         "Photos a second include what the clients take of the same processor; processor time is the service's alone. "
+        "Other work on the machine lengthens all times, processor time least. "
         f"Goal: {GOAL} at 8 and 64 clients."
     )
     yield ""
