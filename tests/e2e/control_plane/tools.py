@@ -35,7 +35,7 @@ class Tool:
     """Takes so long to build that tests do not: ``make kubernetes-addons`` does."""
 
 
-def _kubernetes(program: str) -> Tool:
+def _kubernetes(program: str, module: str = ".") -> Tool:
     major, minor, _ = KUBERNETES.removeprefix("v").split(".")
     values = {
         "gitVersion": KUBERNETES, "gitMajor": major, "gitMinor": minor, "gitCommit": KUBERNETES,
@@ -43,7 +43,7 @@ def _kubernetes(program: str) -> Tool:
     }  # fmt: skip
     places = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
     variables = {f"{place}.{key}": value for place in places for key, value in values.items()}
-    return Tool(f"k8s.io/kubernetes/cmd/{program}", variables=variables)
+    return Tool(f"k8s.io/kubernetes/cmd/{program}", module, variables=variables)
 
 
 _ARGO_LINKS = {
@@ -55,6 +55,7 @@ TOOLS = {
     "kube-controller-manager": _kubernetes("kube-controller-manager"),
     "kube-scheduler": _kubernetes("kube-scheduler"),
     "kubectl": _kubernetes("kubectl"),
+    "kubemark": _kubernetes("kubemark", "kubemark"),
     "jobset": Tool("sigs.k8s.io/jobset", "jobset"),
     "traefik": Tool("github.com/traefik/traefik/v3/cmd/traefik", "traefik", on_demand=True),
     "kueue": Tool("sigs.k8s.io/kueue/cmd/kueue", "kueue", on_demand=True),

@@ -78,11 +78,11 @@ def conditions(
     spec, before = pod["spec"], {it["type"]: it for it in pod.get("status", {}).get("conditions", ())}
     ready = _containers_ready(spec, statuses, phase_now)
     wanted = {
-        "PodScheduled": {"status": "True"},
         "PodReadyToStartContainers": {"status": _text(network)},
         "Initialized": _initialized(spec, statuses, phase_now),
-        "ContainersReady": ready,
         "Ready": _gated(spec, before) if ready["status"] == "True" else ready,
+        "ContainersReady": ready,
+        "PodScheduled": {"status": "True"},
     }
     result = []
     for type_, fields in wanted.items():
