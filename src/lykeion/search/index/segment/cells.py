@@ -23,7 +23,7 @@ _POINTS, _POINTS_IN_GROUPS = 64, 32
 """Vectors per cell to learn from."""
 _ROWS_PER_CELL = 400
 _ROUNDS, _GROUP_ROUNDS = 5, 3
-_REACH, _LEAST_REACH = 1 / 40, 16
+_REACH, _LEAST_REACH = 1 / 40, 32
 """Share of the groups that a vector is compared with, and how many at least."""
 _CHOICES = 32
 """Groups that a cell may be assigned to by nearness."""
