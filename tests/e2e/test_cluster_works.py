@@ -234,3 +234,30 @@ def test_a_program_reads_the_files_of_an_image_where_the_server_keeps_such_volum
     status = _run(cluster, namespace, work("", program=program), facts).wait(_ended)
     assert is_true(status.conditions, "Complete"), status
     assert status.result == "of shoes"
+
+
+def test_a_queue_that_takes_a_job_back_does_not_give_it_its_retries_again(cluster: Cluster, namespace: str) -> None:
+    """The queue is this test: Kueue suspends a Job of its own accord, and resumes it when there is room."""
+    pod = PodTemplate(run_as_user=USER, queue_name="night")
+    script = "test $JOB_COMPLETION_INDEX = 1 && exec sleep 600; echo broken; exit 7"
+    program = Program(command=("sh", "-c", script), image=IMAGE, pod=pod)
+    made = _run(cluster, namespace, work("", program=program, completions=2, parallelism=2, retries=1))
+
+    def admit(asked: bool) -> None:
+        cluster.api.patch("Job", "embed", namespace, {"spec": {"suspend": not asked}})
+
+    admit(True)
+    made.wait(lambda status: status.used and status.active == "1")
+    admit(False)
+    made.wait(lambda status: status.used and not status.active)
+    job = cluster.api.wait("Job", "embed", namespace, lambda it: it["spec"]["backoffLimitPerIndex"] == 0)
+    made.wait(lambda _: _queued(cluster, namespace))
+    assert job["spec"]["suspend"]
+    admit(True)
+    status = made.wait(lambda status: status.failed == "0")
+    assert [(each.index, each.attempt) for each in status.failures] == [(0, 0), (0, 1)]
+    assert status.active == "1"
+
+
+def _queued(cluster: Cluster, namespace: str) -> bool:
+    return "kueue.x-k8s.io/queue-name" in cluster.api.get("Job", "embed", namespace)["metadata"]["labels"]

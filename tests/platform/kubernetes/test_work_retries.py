@@ -165,7 +165,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=5)
+@settings(max_examples=40)
 @given(st.lists(EVENTS, max_size=24), st.integers(0, 3), st.booleans())
 def test_no_index_fails_more_often_than_it_may_and_none_is_given_up_before(
     events: list[tuple[str, int]], retries: int, queued: bool
