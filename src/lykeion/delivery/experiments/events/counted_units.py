@@ -83,7 +83,7 @@ def count_units(
     if not fresh and day > max(rules.start, settled.at if settled else 0.0):
         stem = days.stem(day)
         with _counting(log, rules, measures, math.nextafter(day, 0.0), settled) as base:
-            days.keep(day, stem, _as_parquet(base))
+            days.keep(day, stem, *_as_parquet(log, base, day - _earlier_s(rules, measures)))
         settled = days.latest(until)
     with _counting(log, rules, measures, until, settled) as base:
         return _read_counted(base, len(measures))
@@ -106,11 +106,21 @@ def _read_counted(base: Any, measures: int) -> CountedUnits:
     )
 
 
-def _as_parquet(base: Any) -> bytes:
+def _as_parquet(log: EventLog, base: Any, since: float) -> tuple[bytes, bytes]:
+    """The units that are counted, and the keys of events in files before the hour of ``since``."""
+    files = [str(path) for path in log.files(until=since)]
+    source = "read_parquet($1, hive_partitioning = false)" if files else _NOTHING
     with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "settled.parquet"
+        path, keys = Path(directory) / "settled.parquet", Path(directory) / "keys.parquet"
+        base.execute(f"CREATE TEMP TABLE keys AS SELECT hash(unit, id) AS key FROM {source}", [files])  # noqa: S608
+        base.table("keys").write_parquet(str(keys), compression="zstd")
         base.table("known").filter("counted").write_parquet(str(path), compression="zstd")
-        return path.read_bytes()
+        return path.read_bytes(), keys.read_bytes()
+
+
+def _earlier_s(rules: CountingRules, measures: Sequence[EventMeasure]) -> float:
+    """What counts for a unit that is not settled was received so long before the day at most."""
+    return rules.window_s + rules.late_s + rules.period_s + max((each.before_s for each in measures), default=0.0)
 
 
 @contextmanager
@@ -130,10 +140,8 @@ def _counting(
     names = sorted({each.event for each in measures})
     columns = "".join(f", {_measure(each)} AS m{number}" for number, each in enumerate(measures))
     numbers = "".join(f", m{number}" for number in range(len(measures)))
-    earlier_s = (
-        rules.window_s + rules.late_s + rules.period_s + max((each.before_s for each in measures), default=0.0)
-    )
-    with reading(log, rules, until, settled.at - earlier_s if settled else None) as base:
+    since = settled.at - _earlier_s(rules, measures) if settled else None
+    with reading(log, rules, until, since, settled.keys if settled else None) as base:
         if settled:
             base.execute("CREATE TEMP TABLE settled AS SELECT * FROM read_parquet($1)", [str(settled.path)])
         else:
@@ -163,14 +171,16 @@ _NOBODY = (
 
 
 @contextmanager
-def reading(log: EventLog, rules: CountingRules, until: float, since: float | None = None) -> Generator[Any]:
+def reading(
+    log: EventLog, rules: CountingRules, until: float, since: float | None = None, keys: Path | None = None
+) -> Generator[Any]:
     """A connection of DuckDB with ``events``, each once, and ``exposed``, one row a unit: of files since the hour of
-    ``since``, without what was received before for the first time. Raises EventLogError."""
+    ``since``, without what was received before for the first time, whose ``keys`` are known. Raises EventLogError."""
     duckdb = _duckdb()
     with duckdb.connect(":memory:") as base:
         try:
             base.execute("SET threads = 2; SET autoinstall_known_extensions = false")
-            _read_events(base, log, until, since)
+            _read_events(base, log, until, since, keys)
             if rules.period_s:
                 base.execute(_PERIODS, [rules.period_s, rules.settle_s])
             base.execute(_EXPOSED, [rules.experiment, list(rules.arms), rules.start, rules.stop, rules.late_s])
@@ -179,7 +189,7 @@ def reading(log: EventLog, rules: CountingRules, until: float, since: float | No
             raise EventLogError(f"{log.directory}: the events cannot be read: {first_line(error)}") from None
 
 
-def _read_events(base: Any, log: EventLog, until: float, since: float | None) -> None:
+def _read_events(base: Any, log: EventLog, until: float, since: float | None, keys: Path | None) -> None:
     """Again where a file was replaced meanwhile."""
     for left in reversed(range(5)):
         files = [str(path) for path in log.files(since)]
@@ -189,13 +199,23 @@ def _read_events(base: Any, log: EventLog, until: float, since: float | None) ->
                 _ONCE.format(source="read_parquet($1, hive_partitioning = false)" if files else _NOTHING),
                 [files, until],
             )
-            if earlier:
+            if earlier and _may_come_again(base, keys):
                 base.execute(_AGAIN, [earlier])
         except _duckdb().IOException:
             if not left:
                 raise
         else:
             return
+
+
+def _may_come_again(base: Any, keys: Path | None) -> bool:
+    """Whether an event may have been received before: two may have one key."""
+    if keys is None or not keys.exists():
+        return True
+    found = base.execute(
+        "SELECT 1 FROM read_parquet($1) SEMI JOIN events ON key = hash(unit, id) LIMIT 1", [str(keys)]
+    )
+    return found.fetchone() is not None
 
 
 _NOTHING = """(SELECT '' AS id, '' AS unit, '' AS name, 0.0::DOUBLE AS "at", 0.0::DOUBLE AS received,

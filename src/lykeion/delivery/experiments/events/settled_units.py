@@ -2,8 +2,9 @@
 
 For the start of a day, ``derived/RULES-SECONDS-FILES.parquet`` has one row of each unit that is counted by then: its
 arm, and its measures. RULES is a digest of what is counted, FILES of the names of all event files of earlier days,
-which are digests of their content: if one of them is another, the file is no longer used. It can be deleted at any
-time.
+which are digests of their content: if one of them is another, the file is no longer used. Beside it, ``.keys`` has a
+number of each event that was received before all that reports still read: an event that comes again is found by it,
+without the files of these days. Both can be deleted at any time.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +36,18 @@ class SettledUnits:
     at: float
     path: Path
 
+    @property
+    def keys(self) -> Path:
+        return self.path.with_suffix(".keys")
+
 
 class SettledDays:
     """Of a log, by what is counted: ``rules`` and ``measures`` are plain data."""
 
     def __init__(self, log: EventLog, rules: Any, measures: Sequence[Any]) -> None:
-        counted = json.dumps([FORMAT, asdict(rules), [asdict(each) for each in measures]], default=repr)
+        counted = json.dumps(
+            [FORMAT, version("duckdb"), asdict(rules), [asdict(each) for each in measures]], default=repr
+        )
         self._log, self._name = log, hashlib.sha256(counted.encode()).hexdigest()[:16]
 
     def latest(self, before: float) -> SettledUnits | None:
@@ -50,14 +58,16 @@ class SettledDays:
                 return SettledUnits(at, path)
         return None
 
-    def keep(self, at: float, stem: str, data: bytes) -> None:
+    def keep(self, at: float, stem: str, data: bytes, keys: bytes) -> None:
         """Unless events have changed since the stem was had. Whoever may only read goes without."""
         with suppress(OSError, LykeionError), self._log.turn():
             if self.stem(at) != stem:
                 return
+            write_atomically(self._log.derived / f"{stem}.keys", keys)
             write_atomically(self._log.derived / f"{stem}.parquet", data)
             for path in sorted(self._kept(), key=_at)[:-KEPT_DAYS]:
                 path.unlink(missing_ok=True)
+                path.with_suffix(".keys").unlink(missing_ok=True)
 
     def _kept(self) -> list[Path]:
         return list(self._log.derived.glob(f"{self._name}-*.parquet"))
