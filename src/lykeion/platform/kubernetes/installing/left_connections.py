@@ -17,8 +17,8 @@ from .operator_rules import REMOTE
 PAGE = 500
 _BY_NAME = ((SECRETS, CREDENTIALS), (SECRETS, REMOTE), (SERVICE_ACCOUNTS, REMOTE), (ROLES, REMOTE))
 _BINDINGS = (ROLE_BINDINGS, CLUSTER_ROLE_BINDINGS)
-_CLUSTERS_OWN = frozenset({"kube-controller-manager"})
-"""It writes the token into an account's Secret."""
+_CLUSTERS_OWN = frozenset({"kube-controller-manager", "kube-apiserver"})
+"""They write into an account's Secret: the token, and when it was last used."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,12 @@ async def left_connections(
 
 
 async def delete_left(client: ClusterClient, left: LeftObject) -> bool:
-    """Unless it has changed since it was found. Returns whether it is gone."""
+    """Unless others may have written to it since it was found. Returns whether it is gone."""
     metadata = left.metadata
-    conditions = {name: metadata[name] for name in ("uid", "resourceVersion")}
+    named = (
+        ("uid", "resourceVersion") if metadata["name"] == CREDENTIALS else ("uid",)
+    )  # the cluster writes to others
+    conditions = {name: metadata[name] for name in named}
     path = left.type.path(metadata.get("namespace"), metadata["name"])
     try:
         await client.delete(path, str(left), {"propagationPolicy": "Background", "preconditions": conditions})
