@@ -69,10 +69,9 @@ async def left_connections(
 async def delete_left(client: ClusterClient, left: LeftObject) -> bool:
     """Unless others may have written to it since it was found. Returns whether it is gone."""
     metadata = left.metadata
-    named = (
-        ("uid", "resourceVersion") if metadata["name"] == CREDENTIALS else ("uid",)
-    )  # the cluster writes to others
-    conditions = {name: metadata[name] for name in named}
+    conditions = {"uid": metadata["uid"]}
+    if metadata["name"] == CREDENTIALS:  # the cluster itself writes to the others
+        conditions["resourceVersion"] = metadata["resourceVersion"]
     path = left.type.path(metadata.get("namespace"), metadata["name"])
     try:
         await client.delete(path, str(left), {"propagationPolicy": "Background", "preconditions": conditions})
