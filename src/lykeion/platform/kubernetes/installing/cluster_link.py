@@ -17,7 +17,7 @@ from .cloud_profiles import THIS_CLUSTER
 from .found_installation import find_installation
 from .installation import PAUSE_S, NotInstalled, NotReady, Report, apply_object
 from .installed_objects import INSTALLER
-from .operator_manifests import OPERATOR
+from .operator_manifests import MANAGED, OPERATOR
 from .operator_rules import REMOTE, REMOTES, documents
 
 _BY = {"fieldManager": INSTALLER}
@@ -56,8 +56,10 @@ async def connect_cluster(
 def account_objects(namespace: str) -> list[KubeObject]:
     """What the other cluster is given: an account that may do no more than make and remove runs in a namespace."""
     account = {"kubernetes.io/service-account.name": REMOTE}
+    named = _head("v1", "ServiceAccount", REMOTE, namespace)
+    named["metadata"]["labels"] = MANAGED  # else it says nothing, and the server would note nobody as who has made it
     return [
-        _head("v1", "ServiceAccount", REMOTE, namespace),
+        named,
         {**_head(f"{_RBAC}/v1", "Role", REMOTE, namespace), "rules": documents(REMOTES)},
         _binding(REMOTE, "Role", namespace, REMOTE, namespace),
         {
