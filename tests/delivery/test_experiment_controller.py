@@ -50,7 +50,9 @@ from lykeion.delivery.experiments import (
 from lykeion.delivery.experiments.events import EventLog, UnitEvent
 from lykeion.delivery.rollouts import FleetDevice, OfferedVersion, VersionOffer, parse_halt_rule
 from lykeion.device import DesiredState, EnrolRequest, EventBatch, ReportedEvent, to_plain
-from lykeion.device.fleet.device_messages import MessageError, read_batch, read_desired_state
+from lykeion.device.fleet.device_messages import read_desired_state
+from lykeion.device.fleet.event_batches import read_batch
+from lykeion.device.fleet.message_fields import MessageError
 
 from .test_experiment_results import CLICKED, END, START, _log, experiment
 

@@ -17,13 +17,13 @@ from lykeion.device.fleet.device_messages import (
     Credential,
     DesiredState,
     ReportedState,
-    read_batch,
     read_enrol_request,
     read_renew_request,
     read_reported_state,
     renewal,
     to_plain,
 )
+from lykeion.device.fleet.event_batches import read_batch
 from lykeion.device.fleet.event_reports import ReportedEvent
 
 LIFE_S = 3_600

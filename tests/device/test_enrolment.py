@@ -17,12 +17,9 @@ from lykeion.device.fleet.device_messages import (
     Credential,
     DesiredState,
     EnrolRequest,
-    MessageError,
     ModelReport,
     RenewRequest,
     ReportedState,
-    batch_plain,
-    read_batch,
     read_credential,
     read_desired_state,
     read_enrol_request,
@@ -31,7 +28,9 @@ from lykeion.device.fleet.device_messages import (
     to_plain,
 )
 from lykeion.device.fleet.enrolment import RENEW_BEFORE_S, DeviceIdentity, KeyFileError, NotEnrolled
+from lykeion.device.fleet.event_batches import batch_plain, read_batch
 from lykeion.device.fleet.event_reports import EventReports
+from lykeion.device.fleet.message_fields import MessageError
 
 from .fleet_server import LIFE_S, FleetServer
 

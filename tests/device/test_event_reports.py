@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lykeion.device.conversation import MessageFrame, read_frame, write_frame
-from lykeion.device.fleet.device_messages import MessageError, _checked_batch, batch_of, batch_plain
+from lykeion.device.fleet.event_batches import _checked_batch, batch_of, batch_plain
 from lykeion.device.fleet.event_reports import KINDS, EventBatch, EventError, EventFields, EventReports
+from lykeion.device.fleet.message_fields import MessageError
 
 
 def _dropped(batch: EventBatch) -> dict[str, int]:

@@ -23,12 +23,9 @@ if TYPE_CHECKING:
         ENROL,
         EVENTS,
         LOG,
-        MAX_FLAGS,
         MAX_LOG_LINES,
-        MAX_MESSAGE_BYTES,
         RENEW,
         STATE,
-        Attribute,
         Credential,
         DesiredState,
         EnrolRequest,
@@ -36,20 +33,17 @@ if TYPE_CHECKING:
         ModelReport,
         RenewRequest,
         ReportedState,
-        RightEvent,
-        batch_of,
-        is_flag,
-        read_batch,
         read_enrol_request,
         read_log_answer,
         read_renew_request,
         read_reported_state,
         renewal,
         reported_state_of,
-        right_events,
         to_plain,
     )
+    from .fleet.event_batches import RightEvent, batch_of, read_batch, right_events
     from .fleet.event_reports import EventBatch, EventFields, ReportedEvent
+    from .fleet.message_fields import MAX_FLAGS, MAX_MESSAGE_BYTES, Attribute, is_flag
     from .inference.detections import Detection
     from .inference.loaded_model import LoadedModel, Photo, PhotoLabel
     from .live.live_connection import DeviceMessage

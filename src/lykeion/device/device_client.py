@@ -13,8 +13,8 @@ import numpy as np
 from lykeion.core import LykeionError, NotFound
 from lykeion.device.device_conditions import ConditionsHook, DeviceConditions
 from lykeion.device.fleet.device_log import DeviceLog
-from lykeion.device.fleet.device_messages import Attribute
 from lykeion.device.fleet.event_reports import EventFields, EventKind, EventReports
+from lykeion.device.fleet.message_fields import Attribute
 from lykeion.device.inference.crash_marks import CrashMarks
 from lykeion.litert import ModelError
 from lykeion.vision import Box

@@ -9,7 +9,7 @@ from typing import Any
 from lykeion.core import Invalid, read_json_as, write_atomically, writing
 from lykeion.core.fields import Field, Fields
 from lykeion.device.device_conditions import UpdateRules
-from lykeion.device.fleet.device_messages import Attribute, MessageError, read_attributes
+from lykeion.device.fleet.message_fields import Attribute, MessageError, read_attributes
 
 from .signed_target import is_model_name
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 
 from lykeion.core import core_count
-from lykeion.device.fleet.device_messages import Attribute
+from lykeion.device.fleet.message_fields import Attribute
 
 
 def device_attributes(own: Mapping[str, Attribute]) -> dict[str, Attribute]:

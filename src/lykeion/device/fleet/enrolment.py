@@ -17,17 +17,15 @@ from lykeion.core import Refused, Unavailable, first_line, fsync_directory, read
 from lykeion.device.fetching.server_calls import Post
 from lykeion.device.fleet.device_messages import (
     ENROL,
-    MAX_MESSAGE_BYTES,
     RENEW,
-    Attribute,
     Credential,
     EnrolRequest,
-    MessageError,
     RenewRequest,
     read_credential,
     renewal,
     to_plain,
 )
+from lykeion.device.fleet.message_fields import MAX_MESSAGE_BYTES, Attribute, MessageError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -28,7 +28,7 @@ from lykeion.device.conversation import (
     write_frame,
 )
 from lykeion.device.fetching.file_source import Later
-from lykeion.device.fleet.device_messages import batch_plain
+from lykeion.device.fleet.event_batches import batch_plain
 from lykeion.device.fleet.event_reports import EventReports
 from lykeion.device.photo_search import SearchUnavailable
 

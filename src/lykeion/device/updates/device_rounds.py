@@ -21,20 +21,18 @@ from lykeion.device.fleet.device_log import DeviceLog
 from lykeion.device.fleet.device_messages import (
     EVENTS,
     LOG,
-    MAX_MESSAGE_BYTES,
     STATE,
-    Attribute,
     DesiredState,
     LogAnswer,
-    MessageError,
     ModelReport,
     ReportedState,
-    batch_plain,
     read_desired_state,
     to_plain,
 )
 from lykeion.device.fleet.enrolment import DeviceIdentity
+from lykeion.device.fleet.event_batches import batch_plain
 from lykeion.device.fleet.event_reports import EventReports
+from lykeion.device.fleet.message_fields import MAX_MESSAGE_BYTES, Attribute, MessageError
 from lykeion.device.inference.model_trial import ModelTrial
 from lykeion.device.live.live_connection import Handler, LiveConnection
 from lykeion.device.slots.model_slots import ModelSlots
