@@ -87,5 +87,5 @@ def test_tuf_js_follows_rotations_and_refuses_rollback_and_expiry(fleet: Fleet, 
     assert "error" in read("shoes/v1/any")
     (host.public / "metadata" / "timestamp.json").write_bytes(new)
     fleet.now -= timedelta(days=20)
-    refresh(fleet.home, clock=fleet.clock)
+    refresh(fleet.home, clock=fleet.clock, clock_is_right=True)
     assert read("shoes/v1/any")["error"] == "ExpiredMetadataError"
