@@ -184,7 +184,7 @@ def test_onnx_runtime_does_not_cut_off_large_products_of_integers() -> None:
 def test_a_network_of_integer_weights_runs_or_is_refused_in_one_line(kind: Kind, network: bytes, recipe: str) -> None:
     pytest.importorskip("ai_edge_quantizer")
     model = quantized(network, recipe, (16, 16, 3))
-    if kind.name == "openvino" and recipe.startswith("weight_only"):
+    if kind.module == "openvino" and recipe.startswith("weight_only"):
         with pytest.raises(ModelError, match=r"weights\.tflite: OpenVINO cannot load it: ") as caught:
             kind.load(model, name="weights.tflite")
         assert "\n" not in str(caught.value)
