@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lykeion.core import LykeionError
@@ -91,6 +91,7 @@ def check(directory: Path, state: Callable[[], str], rounds: list[dict]) -> None
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(BUNDLES, min_size=1, max_size=3))
+@example([{place: (True, [("events", {"events": [], "dropped": {}})]) for place in (1, 2)}])
 def test_messages_that_are_stored_together_leave_what_they_leave_one_by_one(rounds: list[dict]) -> None:
     with TemporaryDirectory() as directory:
         check(Path(directory), str, rounds)

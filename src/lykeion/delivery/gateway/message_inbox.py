@@ -151,7 +151,7 @@ def _claim(bundle: MessageBundle) -> tuple[str, int, int, int]:
 
 
 def _event_rows(bundle: MessageBundle, at: float) -> list[EventRow] | None:
-    """None if there is anything but events that can be used."""
+    """None if there is anything but events that can be used, or no event at all."""
     rows: list[EventRow] = []
     for message in bundle.messages:
         if message.name != "events":
@@ -163,7 +163,7 @@ def _event_rows(bundle: MessageBundle, at: float) -> list[EventRow] | None:
             rows += event_rows(bundle.device, events, at)
         except LykeionError:  # one is too large
             return None
-    return rows
+    return rows or None
 
 
 def _stored_alone(now: FleetTransaction, bundle: MessageBundle, at: float) -> int | LykeionError:
