@@ -67,7 +67,7 @@ PODS: dict[str, tuple[Object, Callable[[Object], bool]]] = {
         _init_runs,
     ),
     "absent-secret": ({"volumes": SECRET}, _has_address),
-    "deadline": ({"activeDeadlineSeconds": 1}, _has_failed),
+    "deadline": ({"activeDeadlineSeconds": 8}, _has_failed),
 }
 
 

@@ -165,6 +165,8 @@ def _asked(request: Object) -> tuple[str, str, str]:
 
 
 def test_uninstalling_removes_what_connecting_has_made_and_names_what_others_have_written(both: TwoClusters) -> None:
+    # this operator is a program beside the cluster: uninstalling waits for none, and no run may need one
+    both.gke.kubectl("delete", "pipelineruns", "--all", "--all-namespaces", "--timeout=120s")
     own = {"data": {"aks": "e30="}}
     both.gke.kubectl("patch", "secret", CREDENTIALS, "-n", "good", "--type=merge", "-p", json.dumps(own))
     both.gke.kubectl(
