@@ -14,7 +14,7 @@ from lykeion.platform.kubernetes.api import ClusterClient, NotServed, UidMismatc
 from lykeion.platform.kubernetes.objects import DEPLOYMENTS, PODS, KubeObject, custom_type
 
 from .found_installation import find_installation
-from .installed_objects import INSTALLER, superseded, type_of_installed
+from .installed_objects import INSTALLER, in_pages, superseded, type_of_installed
 from .operator_manifests import (
     OPERATOR,
     SELECTOR,
@@ -25,7 +25,6 @@ from .operator_manifests import (
 
 OLDEST = (1, 33)
 """Of Kubernetes."""
-PAGE = 500
 LIMIT_NAMED = 5
 PAUSE_S = 0.5
 
@@ -103,17 +102,9 @@ async def check_version(client: ClusterClient) -> tuple[int, int]:
 
 async def stored(client: ClusterClient, kind: AnyKind) -> AsyncGenerator[KubeObject, None]:
     """All objects of a kind, in all namespaces; none if it is not defined."""
-    query = {"limit": str(PAGE)}
-    while True:
-        try:
-            page = await client.get(custom_type(kind).path(), kind.plural, query)
-        except NotServed:
-            return
-        for each in page["items"]:
+    with suppress(NotServed):
+        async for each in in_pages(client.get, custom_type(kind), {}):
             yield {"apiVersion": kind.api_version, "kind": kind.name, **each}
-        if not (more := page["metadata"].get("continue")):
-            return
-        query["continue"] = more
 
 
 async def check_stored(client: ClusterClient, kinds: Mapping[str, AnyKind]) -> None:

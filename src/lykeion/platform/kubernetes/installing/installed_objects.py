@@ -1,6 +1,6 @@
 """What an installation consists of: the types, beside those that the operator itself uses, and what is there."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 
 from lykeion.platform.composition import DEFINED
 from lykeion.platform.kubernetes.api import ClusterClient
@@ -18,6 +18,8 @@ from .object_heads import PART_OF
 
 INSTALLER = "lykeion-install"
 """The field manager of what is installed."""
+PAGE = 500
+"""Objects of a listing at a time."""
 
 _RBAC = "rbac.authorization.k8s.io"
 DEFINITIONS = ObjectType(
@@ -71,3 +73,18 @@ async def superseded(client: ClusterClient, objects: Iterable[KubeObject]) -> li
 def is_installed(there: KubeObject) -> bool:
     """Whether an installation has applied it, rather than a person."""
     return any(each.get("manager") == INSTALLER for each in there["metadata"].get("managedFields", ()))
+
+
+async def in_pages(
+    read: Callable[[str, str, dict[str, str]], Awaitable[KubeObject]], type_: ObjectType, selected: dict[str, str]
+) -> AsyncGenerator[KubeObject, None]:
+    """All objects of a type that are selected, in all namespaces, each as the listing has it. ``read`` is a method of
+    the client. Raises what it raises."""
+    query = {**selected, "limit": str(PAGE)}
+    while True:
+        page = await read(type_.path(), type_.plural, query)
+        for each in page.get("items") or ():
+            yield each
+        if not (more := page["metadata"].get("continue")):
+            return
+        query = {**query, "continue": str(more)}

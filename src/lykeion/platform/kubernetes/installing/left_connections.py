@@ -10,11 +10,10 @@ from lykeion.platform.kubernetes.api import ClusterClient, ClusterRefused
 from lykeion.platform.kubernetes.objects import CREDENTIALS, SECRETS, SERVICE_ACCOUNTS, KubeObject, ObjectType
 
 from .installation import Report
-from .installed_objects import CLUSTER_ROLE_BINDINGS, INSTALLER, ROLE_BINDINGS, ROLES
+from .installed_objects import CLUSTER_ROLE_BINDINGS, INSTALLER, ROLE_BINDINGS, ROLES, in_pages
 from .operator_manifests import OPERATOR
 from .operator_rules import REMOTE
 
-PAGE = 500
 _BY_NAME = ((SECRETS, CREDENTIALS), (SECRETS, REMOTE), (SERVICE_ACCOUNTS, REMOTE), (ROLES, REMOTE))
 _BINDINGS = (ROLE_BINDINGS, CLUSTER_ROLE_BINDINGS)
 _CLUSTERS_OWN = frozenset({"kube-controller-manager", "kube-apiserver"})
@@ -90,19 +89,13 @@ async def _listed(
     is_left: Callable[[KubeObject], bool],
 ) -> AsyncGenerator[LeftObject, None]:
     """Of bindings the whole is read, of all else only the metadata."""
-    query, read = {**query, "limit": str(PAGE)}, client.get if type_ in _BINDINGS else client.get_metadata
-    while True:
-        try:
-            page = await read(type_.path(), type_.plural, query)
-        except ClusterRefused as refused:
-            report(f"{refused}; see what is left: {_listing(type_, query)}")
-            return
-        for each in page.get("items") or ():
+    read = client.get if type_ in _BINDINGS else client.get_metadata
+    try:
+        async for each in in_pages(read, type_, query):
             if is_left(each):
                 yield LeftObject(type_, each["metadata"])
-        if not (more := page["metadata"].get("continue")):
-            return
-        query = {**query, "continue": str(more)}
+    except ClusterRefused as refused:
+        report(f"{refused}; see what is left: {_listing(type_, query)}")
 
 
 def _is_left(binding: KubeObject, namespace: str) -> bool:
